@@ -1,0 +1,63 @@
+# irori_room(NAME SOURCES ... [ROOMS ...] [PKGS ...]): the static library irori_NAME from src/NAME.
+#   ROOMS: rooms below it; PKGS: pkg-config modules it uses.
+# irori_test(NAME SOURCES ... ROOMS ... [PKGS ...] [ARGS ...] [LABELS ...]): one cmocka program, one CTest test.
+include_guard()
+
+# Turns pkg-config modules into imported targets and links them.
+function(irori_link_pkgs target)
+  foreach(pkg ${ARGN})
+    string(MAKE_C_IDENTIFIER "pkg_${pkg}" id)
+    if(NOT TARGET PkgConfig::${id})
+      pkg_check_modules(${id} REQUIRED IMPORTED_TARGET GLOBAL ${pkg})
+    endif()
+    target_link_libraries(${target} PUBLIC PkgConfig::${id})
+  endforeach()
+endfunction()
+
+function(irori_room name)
+  cmake_parse_arguments(R "" "" "SOURCES;ROOMS;PKGS" ${ARGN})
+  add_library(irori_${name} STATIC ${R_SOURCES})
+  foreach(room ${R_ROOMS})
+    target_link_libraries(irori_${name} PUBLIC irori_${room})
+  endforeach()
+  irori_link_pkgs(irori_${name} ${R_PKGS})
+  set_property(GLOBAL APPEND PROPERTY IRORI_ROOMS irori_${name})
+endfunction()
+
+function(irori_test name)
+  cmake_parse_arguments(T "" "" "SOURCES;ROOMS;PKGS;ARGS;LABELS" ${ARGN})
+  add_executable(test_${name} ${T_SOURCES})
+  target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  foreach(room ${T_ROOMS})
+    target_link_libraries(test_${name} PRIVATE irori_${room})
+  endforeach()
+  irori_link_pkgs(test_${name} cmocka ${T_PKGS})
+  target_compile_definitions(test_${name} PRIVATE IRORI_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             IRORI_DATA_DIR="${IRORI_DATA_DIR}")
+  add_test(NAME ${name} COMMAND test_${name} ${T_ARGS} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
+  if(T_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}")
+  endif()
+endfunction()
+
+# irori_fuzz(NAME SOURCES ... ROOMS ...): a libFuzzer program with IRORI_FUZZ, and always a test that replays
+# tests/fuzz/corpus/NAME through the same entry point.
+function(irori_fuzz name)
+  cmake_parse_arguments(F "" "" "SOURCES;ROOMS;PKGS" ${ARGN})
+  add_executable(replay_${name} ${F_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+  foreach(room ${F_ROOMS})
+    target_link_libraries(replay_${name} PRIVATE irori_${room})
+  endforeach()
+  irori_link_pkgs(replay_${name} ${F_PKGS})
+  add_test(NAME fuzz_replay_${name} COMMAND replay_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  set_tests_properties(fuzz_replay_${name} PROPERTIES TIMEOUT 600)
+  if(IRORI_FUZZ)
+    add_executable(fuzz_${name} ${F_SOURCES})
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    foreach(room ${F_ROOMS})
+      target_link_libraries(fuzz_${name} PRIVATE irori_${room})
+    endforeach()
+    irori_link_pkgs(fuzz_${name} ${F_PKGS})
+  endif()
+endfunction()

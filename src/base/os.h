@@ -1,0 +1,38 @@
+// What the operating system is asked for: files, clocks, processors, memory figures.
+#ifndef BASE_OS_H
+#define BASE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+// A whole file, read-only, mapped shared. An empty file maps to data == NULL, size 0.
+typedef struct os_map {
+    const uint8_t *data;
+    size_t size;
+} os_map;
+
+int os_map_file(os_map *m, const char *path, err *e);  // ST_NOTFOUND, ST_IO, ST_NOMEM, ST_INVALID (a directory)
+void os_unmap(os_map *m);
+// Tells the system that these bytes of a mapping will not be read soon: their pages may be dropped (they come
+// back from the file when touched).
+void os_map_dontneed(const void *p, size_t n);
+
+// Reads a whole file of at most `max` bytes; *data is NUL-terminated after *n bytes (mem_free it).
+int os_read_file(const char *path, size_t max, char **data, size_t *n, err *e);
+
+double os_seconds(void);      // monotonic
+uint64_t os_nanoseconds(void);
+uint64_t os_random_seed(void);
+
+int os_cpu_count(void);       // processors this process may run on
+// Pins the calling thread to the i-th of them (wraps around); false when the system refuses.
+bool os_pin_thread(int i);
+
+uint64_t os_rss_bytes(void);       // resident now; 0 when unknown
+uint64_t os_peak_rss_bytes(void);
+uint64_t os_memory_bytes(void);    // physical memory of the machine
+
+#endif
