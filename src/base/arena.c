@@ -84,7 +84,8 @@ char *arena_strndup(arena *a, const char *s, size_t n)
     char *p = n == SIZE_MAX ? NULL : arena_alloc(a, n + 1);
     if (!p)
         return NULL;
-    memcpy(p, s, n);
+    if (n)  // s may be NULL then
+        memcpy(p, s, n);
     p[n] = 0;
     return p;
 }

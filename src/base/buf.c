@@ -74,7 +74,9 @@ void buf_vprintf(buf *b, const char *fmt, va_list ap)
     va_list again;
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
-    if (n >= 0 && buf_reserve(b, (size_t)n)) {
+    if (n < 0) {
+        b->failed = true;
+    } else if (buf_reserve(b, (size_t)n)) {
         vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
     }

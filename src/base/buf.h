@@ -11,9 +11,9 @@
 #include "base/mem.h"
 
 typedef struct buf {
-    char *data;        // NUL-terminated once anything was appended; NULL before
+    char *data;  // NUL-terminated once anything was appended; NULL before
     size_t len, cap;
-    bool failed;       // an append was lost for want of memory
+    bool failed;  // an append was lost, nearly always for want of memory
 } buf;
 
 void buf_init(buf *b);

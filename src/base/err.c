@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 int err_set(err *e, int code, const char *fmt, ...)
 {
     if (!e)
@@ -14,6 +16,7 @@ int err_set(err *e, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->msg, sizeof e->msg, fmt, ap);
     va_end(ap);
+    utf8_make_printable(e->msg);
     return code;
 }
 
@@ -29,6 +32,7 @@ int err_prefix(err *e, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof e->msg)
         snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %.*s", (int)(sizeof e->msg - (size_t)n), old);
+    utf8_make_printable(e->msg);
     return e->code;
 }
 

@@ -19,7 +19,7 @@ enum status {
 
 typedef struct err {
     int code;       // one of enum status
-    char msg[504];  // one line, UTF-8, NUL-terminated, cut when longer
+    char msg[504];  // one line, valid UTF-8 without control characters, NUL-terminated, cut when longer
 } err;
 
 #if defined(__GNUC__)
@@ -28,10 +28,12 @@ typedef struct err {
 #define ERR_PRINTF(fmt, args)
 #endif
 
-// Writes the message and returns `code`, so that `return err_set(e, ST_FORMAT, ...)` reads as one step.
+// Writes the message and returns `code`, so that `return err_set(e, ST_FORMAT, ...)` reads as one step. What a
+// file or a user put into the arguments cannot reach the terminal as control characters: they become '?'.
 int err_set(err *e, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
 
-// Puts "CONTEXT: " before the message already there; for callers that know the file or tensor.
+// Puts "CONTEXT: " before the message already there; for callers that know the file or tensor. Returns its code
+// (ST_INVALID when e is NULL: keep your own code then).
 int err_prefix(err *e, const char *fmt, ...) ERR_PRINTF(2, 3);
 
 // The code's short English name, for logs ("out of memory", ...).

@@ -2,10 +2,14 @@
 #include "base/hash.h"
 
 #include <string.h>
+
+// The whole of libxxhash is in its header: no library to link, and a cross build needs only the header.
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 struct hash_slot {
     const char *key;  // NULL: free
@@ -13,6 +17,8 @@ struct hash_slot {
     uint32_t hash;
     int32_t value;
 };
+
+enum { FEWEST = 16 };  // slots of the smallest table
 
 uint64_t hash_bytes(const void *p, size_t n)
 {
@@ -26,7 +32,9 @@ uint64_t hash_combine(uint64_t h, const void *p, size_t n)
 
 static int grow(hash_map *m, size_t cap)
 {
-    hash_map bigger = {.cap = cap, .tag = m->tag};
+    if (cap > SIZE_MAX / sizeof(struct hash_slot))
+        return ST_NOMEM;
+    hash_map bigger = {.cap = cap, .seed = m->seed, .tag = m->tag};
     bigger.slots = mem_calloc((enum mem_tag)m->tag, cap, sizeof *bigger.slots);
     if (!bigger.slots)
         return ST_NOMEM;
@@ -47,9 +55,9 @@ static int grow(hash_map *m, size_t cap)
 
 int hash_map_init(hash_map *m, int mem_tag, size_t expected)
 {
-    *m = (hash_map){.tag = mem_tag};
-    size_t cap = 16;
-    while (cap / 3 * 2 < expected)
+    *m = (hash_map){.seed = os_random_seed(), .tag = mem_tag};
+    size_t cap = FEWEST;
+    while (cap / 3 * 2 < expected && cap <= SIZE_MAX / 4)
         cap *= 2;
     return grow(m, cap);
 }
@@ -66,7 +74,7 @@ static struct hash_slot *find(const hash_map *m, uint32_t hash, const char *key,
     size_t at = hash & (m->cap - 1);
     for (;; at = (at + 1) & (m->cap - 1)) {
         struct hash_slot *s = &m->slots[at];
-        if (!s->key || (s->hash == hash && s->n == n && memcmp(s->key, key, n) == 0))
+        if (!s->key || (s->hash == hash && s->n == n && (n == 0 || memcmp(s->key, key, n) == 0)))
             return s;
     }
 }
@@ -74,11 +82,13 @@ static struct hash_slot *find(const hash_map *m, uint32_t hash, const char *key,
 int hash_map_put(hash_map *m, const char *key, size_t n, int32_t value)
 {
     if (m->count + 1 > m->cap / 3 * 2) {
-        int rc = grow(m, m->cap * 2);
+        int rc = grow(m, m->cap ? m->cap * 2 : FEWEST);
         if (rc)
             return rc;
     }
-    uint32_t hash = (uint32_t)hash_bytes(key, n);
+    if (!key)
+        key = "";  // NULL marks a free slot
+    uint32_t hash = (uint32_t)hash_combine(m->seed, key, n);
     struct hash_slot *s = find(m, hash, key, n);
     if (!s->key)
         m->count++;
@@ -90,6 +100,6 @@ int32_t hash_map_get(const hash_map *m, const char *key, size_t n)
 {
     if (!m->cap)
         return -1;
-    const struct hash_slot *s = find(m, (uint32_t)hash_bytes(key, n), key, n);
+    const struct hash_slot *s = find(m, (uint32_t)hash_combine(m->seed, key, n), key, n);
     return s->key ? s->value : -1;
 }

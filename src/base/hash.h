@@ -13,10 +13,11 @@ uint64_t hash_combine(uint64_t h, const void *p, size_t n);  // seeds with h: or
 typedef struct hash_map {
     struct hash_slot *slots;
     size_t cap, count;  // cap is a power of two
+    uint64_t seed;      // of this process: a file cannot be made whose keys all fall on one slot
     int tag;            // enum mem_tag of its memory
 } hash_map;
 
-int hash_map_init(hash_map *m, int mem_tag, size_t expected);           // ST_NOMEM
+int hash_map_init(hash_map *m, int mem_tag, size_t expected);  // ST_NOMEM
 void hash_map_done(hash_map *m);
 int hash_map_put(hash_map *m, const char *key, size_t n, int32_t value);  // replaces; ST_NOMEM
 int32_t hash_map_get(const hash_map *m, const char *key, size_t n);       // -1 when absent

@@ -29,8 +29,11 @@ static void open_with(json_writer *w, char open, char close)
 {
     lead(w);
     buf_add_char(w->out, open);
-    if (w->depth + 1 < (int)(sizeof w->closer))
-        w->depth++;
+    if (w->depth + 1 >= (int)(sizeof w->closer)) {
+        w->out->failed = true;
+        return;
+    }
+    w->depth++;
     w->first[w->depth] = true;
     w->closer[w->depth] = close;
 }
@@ -122,6 +125,9 @@ void json_num(json_writer *w, double v)
         if (strtod(text, NULL) == v)
             break;
     }
+    char *comma = strchr(text, ',');  // the decimal point of some locales
+    if (comma)
+        *comma = '.';
     buf_add_str(w->out, text);
 }
 

@@ -12,20 +12,20 @@
 typedef struct json_writer {
     buf *out;
     int depth;
-    bool first[32];    // nothing written yet at this depth
+    bool first[32];  // nothing written yet at this depth
     char closer[32];
     bool after_key;
 } json_writer;
 
 void json_begin(json_writer *w, buf *out);
-void json_obj(json_writer *w);  // nesting up to 31 deep
+void json_obj(json_writer *w);  // nesting up to 31 deep; deeper sets out->failed
 void json_arr(json_writer *w);
 void json_end(json_writer *w);  // closes the innermost object or array
 void json_key(json_writer *w, const char *key);
 void json_str(json_writer *w, const char *s);
 void json_strn(json_writer *w, const char *s, size_t n);  // invalid UTF-8 becomes U+FFFD
 void json_int(json_writer *w, int64_t v);
-void json_num(json_writer *w, double v);  // shortest text that reads back equal; not finite: null
+void json_num(json_writer *w, double v);  // a short text that reads back equal; not finite: null
 void json_bool(json_writer *w, bool v);
 void json_null(json_writer *w);
 

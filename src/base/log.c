@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 static struct {
     log_fn *fn;
     void *ctx;
@@ -26,5 +28,6 @@ void log_msg(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
+    utf8_make_printable(line);
     hook.fn(hook.ctx, level, line);
 }

@@ -10,6 +10,7 @@ typedef void log_fn(void *ctx, enum log_level level, const char *line);
 
 // Process-wide; set before other threads start. NULL drops everything (the default).
 void log_set(log_fn *fn, void *ctx, enum log_level most);
+// One line, as err_set makes it: no control characters, at most 511 bytes.
 void log_msg(enum log_level level, const char *fmt, ...) ERR_PRINTF(2, 3);
 
 #endif

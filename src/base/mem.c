@@ -93,7 +93,8 @@ char *mem_strndup(enum mem_tag tag, const char *s, size_t n)
     char *p = n == SIZE_MAX ? NULL : mem_alloc(tag, n + 1);
     if (!p)
         return NULL;
-    memcpy(p, s, n);
+    if (n)  // s may be NULL then
+        memcpy(p, s, n);
     p[n] = 0;
     return p;
 }
@@ -158,8 +159,8 @@ void mem_get_stats(mem_stats *out)
 
 const char *mem_tag_name(enum mem_tag tag)
 {
-    static const char *const names[MEM_TAGS] = {"other", "gguf", "tokenizer", "template", "weights",
-                                                "graph", "buffers", "kv", "sampler"};
+    static const char *const names[MEM_TAGS] = {"other", "gguf",    "tokenizer", "template", "weights",
+                                                "graph", "buffers", "kv",        "sampler"};
     return tag < MEM_TAGS ? names[tag] : "unknown";
 }
 

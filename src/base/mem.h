@@ -9,7 +9,7 @@
 
 enum mem_tag {
     MEM_OTHER,
-    MEM_GGUF,     // parsed metadata and tensor tables
+    MEM_GGUF,  // parsed metadata and tensor tables
     MEM_TOKENIZER,
     MEM_TEMPLATE,
     MEM_WEIGHTS,  // repacked weights
@@ -33,9 +33,9 @@ void *mem_pages_alloc(enum mem_tag tag, size_t n);
 void mem_pages_free(enum mem_tag tag, void *p, size_t n);
 
 typedef struct mem_stats {
-    uint64_t calls;                 // successful allocations since start (mem_alloc family and pages)
-    uint64_t bytes;                 // held now
-    uint64_t peak;                  // most held at once
+    uint64_t calls;  // successful allocations since start (mem_alloc family and pages)
+    uint64_t bytes;  // held now
+    uint64_t peak;   // most held at once
     uint64_t bytes_by_tag[MEM_TAGS];
 } mem_stats;
 void mem_get_stats(mem_stats *out);

@@ -18,7 +18,7 @@
 // Opens a regular file for reading; a directory or device is refused by name.
 static int open_regular(const char *path, uint64_t *size, int *fd_out, err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // does not wait for the writer of a named pipe
     if (fd < 0)
         return err_set(e, errno == ENOENT ? ST_NOTFOUND : ST_IO, "%s: %s", path, strerror(errno));
     struct stat st;
@@ -85,9 +85,10 @@ int os_read_file(const char *path, size_t max, char **data, size_t *n, err *e)
     int fd = -1, rc = open_regular(path, &size, &fd, e);
     if (rc)
         return rc;
-    if (size > max) {
+    if (size > max || size > SIZE_MAX - 1) {
         close(fd);
-        return err_set(e, ST_LIMIT, "%s: %llu bytes, at most %zu allowed", path, (unsigned long long)size, max);
+        return err_set(e, ST_LIMIT, "%s: %llu bytes, at most %zu allowed", path, (unsigned long long)size,
+                       max);
     }
     char *p = mem_alloc(MEM_OTHER, (size_t)size + 1);
     if (!p) {

@@ -14,25 +14,32 @@ typedef struct os_map {
     size_t size;
 } os_map;
 
-int os_map_file(os_map *m, const char *path, err *e);  // ST_NOTFOUND, ST_IO, ST_NOMEM, ST_INVALID (a directory)
+// ST_NOTFOUND, ST_IO, ST_NOMEM, ST_INVALID (a directory, a pipe); *m is empty then.
+int os_map_file(os_map *m, const char *path, err *e);
 void os_unmap(os_map *m);
 // Tells the system that these bytes of a mapping will not be read soon: their pages may be dropped (they come
 // back from the file when touched).
 void os_map_dontneed(const void *p, size_t n);
 
 // Reads a whole file of at most `max` bytes; *data is NUL-terminated after *n bytes (mem_free it).
+// Errors as above, and ST_LIMIT for a longer file.
 int os_read_file(const char *path, size_t max, char **data, size_t *n, err *e);
 
-double os_seconds(void);      // monotonic
+double os_seconds(void);  // monotonic
 uint64_t os_nanoseconds(void);
 uint64_t os_random_seed(void);
 
-int os_cpu_count(void);       // processors this process may run on
+int os_cpu_count(void);  // processors this process may run on
 // Pins the calling thread to the i-th of them (wraps around); false when the system refuses.
 bool os_pin_thread(int i);
 
-uint64_t os_rss_bytes(void);       // resident now; 0 when unknown
+uint64_t os_rss_bytes(void);  // resident now; 0 when unknown
 uint64_t os_peak_rss_bytes(void);
-uint64_t os_memory_bytes(void);    // physical memory of the machine
+uint64_t os_memory_bytes(void);  // physical memory of the machine
+
+// Sleeping on a word of memory, as the futex does. os_wait_word returns when os_wake_word was called for the
+// word, at once when it does not hold `old`, and sometimes for no reason: look at the word again.
+void os_wait_word(const _Atomic uint32_t *word, uint32_t old);
+void os_wake_word(const _Atomic uint32_t *word);  // wakes all who sleep on it; change the word first
 
 #endif

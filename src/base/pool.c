@@ -1,17 +1,14 @@
 // The thread pool: a sense-counting barrier and a generation counter, both with spin-then-sleep waits.
 #include "base/pool.h"
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/os.h"
 
-// About 20 us of spinning: longer than a barrier between balanced steps, shorter than a scheduler tick.
-enum { SPINS = 4000 };
+// How long to spin before sleeping: longer than a barrier between balanced steps, far shorter than a scheduler
+// tick. By the clock, since one pause instruction takes 10 to 140 cycles depending on the processor.
+enum { SPIN_NS = 20000, PAUSES = 16 };
 
 typedef struct worker {
     pool *owner;
@@ -20,10 +17,10 @@ typedef struct worker {
 } worker;
 
 struct pool {
-    int n;             // threads, the caller's included
-    int started;       // workers that run
+    int n;        // threads, the caller's included
+    int started;  // workers that run
     bool pin;
-    worker *workers;   // n - 1
+    worker *workers;  // n - 1
     void (*fn)(void *ctx, int ith, int nth);
     void *ctx;
     bool quit;
@@ -45,14 +42,17 @@ static inline void relax(void)
 // Returns once *word != old.
 static void wait_change(pool *p, _Atomic uint32_t *word, uint32_t old)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old)
-            return;
-        relax();
-    }
+    uint64_t start = os_nanoseconds();
+    do {
+        for (int i = 0; i < PAUSES; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != old)
+                return;
+            relax();
+        }
+    } while (os_nanoseconds() - start < SPIN_NS);
     atomic_fetch_add(&p->sleepers, 1);
     while (atomic_load(word) == old)
-        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
+        os_wait_word(word, old);
     atomic_fetch_sub(&p->sleepers, 1);
 }
 
@@ -62,7 +62,7 @@ static void announce(pool *p, _Atomic uint32_t *word)
 {
     atomic_fetch_add(word, 1);
     if (atomic_load(&p->sleepers))
-        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        os_wake_word(word);
 }
 
 void pool_barrier(pool *p)

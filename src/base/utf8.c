@@ -1,6 +1,8 @@
 // UTF-8 decoding and encoding (RFC 3629).
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp)
 {
     if (n == 0)
@@ -71,4 +73,20 @@ size_t utf8_incomplete_tail(const char *s, size_t n)
         return back;
     }
     return 0;
+}
+
+void utf8_make_printable(char *s)
+{
+    size_t n = strlen(s);
+    n -= utf8_incomplete_tail(s, n);
+    s[n] = 0;
+    for (size_t i = 0; i < n;) {
+        uint32_t cp = 0;
+        size_t k = utf8_decode(s + i, n - i, &cp);
+        if (k == 0 || cp < 0x20 || (cp >= 0x7F && cp < 0xA0)) {
+            k = k ? k : 1;
+            memset(s + i, '?', k);
+        }
+        i += k;
+    }
 }

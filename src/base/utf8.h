@@ -16,4 +16,8 @@ size_t utf8_encode(uint32_t cp, char out[4]);
 // must hold back.
 size_t utf8_incomplete_tail(const char *s, size_t n);
 
+// Makes a NUL-terminated text safe for one line of a terminal, in place: control characters (C0, DEL, C1) and
+// bytes that are no valid UTF-8 become '?'; a character cut short at the end is dropped.
+void utf8_make_printable(char *s);
+
 #endif
