@@ -1,0 +1,133 @@
+// The door of the kern room: CPU kernels behind one table of function pointers.
+//
+// scalar fills the table; each instruction set overlays what it does better (scalar -> AVX2+FMA -> AVX-512 ->
+// AMX, or scalar -> NEON). All of them read the same packed weights and the same quantized activations, and
+// for quantized weights compute the same numbers bit for bit: dot products are exact integers, and the float
+// steps that follow are the same in the same order, whatever the tile. So a prompt gives the same logits
+// whether it comes in one batch or token by token, on one thread or many.
+//
+// Everything is validated before a kernel is called; kernels return void and touch no memory but what their
+// contract names. "Row" below is an output row of a weight matrix; "token" a row of activations.
+#ifndef KERN_KERN_H
+#define KERN_KERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "quant/quant.h"
+
+// ---- Packed weights --------------------------------------------------------------------------------------
+// A matrix of n rows x k columns is cut into panels of 16 rows. Inside a panel, columns come in groups of 4:
+// one group is 64 bytes, byte r*4+j belonging to row r and column 4g+j, which is what one 512-bit VNNI
+// register, two 256-bit ones, four NEON ones, or one row of an AMX tile take. A packed block of 16 rows has
+// exactly 16 times the bytes of the GGUF block it comes from; pack.c draws each layout. Rows past n are zero.
+enum { KERN_PANEL = 16, KERN_GROUP = 4, KERN_SUPER = 256 };
+
+enum kern_family {
+    KERN_FLOAT,   // F32 F16 BF16: [k][16] values as they are; activations in F32
+    KERN_B32,     // blocks of 32 columns, float scale (and min): Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4
+    KERN_B256,    // super-blocks of 256, integer sub-scales: Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_XS
+    KERN_DECODE,  // everything else: GGUF rows kept as they are, decoded to F32 on the fly; F32 activations
+};
+
+enum kern_family kern_family_of(int quant_type);
+
+typedef struct kern_weight {
+    int type;             // enum quant_type
+    enum kern_family family;
+    int n, k;             // rows, columns; k a multiple of the type's block
+    size_t panel_bytes;   // distance between panels (KERN_DECODE: 16 GGUF rows)
+    const uint8_t *data;  // ceil(n/16) panels (KERN_DECODE: n GGUF rows), aligned to 64 when packed
+} kern_weight;
+
+// Bytes of the packed form; 0 for KERN_DECODE, which needs none.
+size_t kern_packed_bytes(int type, int n, int k);
+// Packs rows [row0, row1) (row0 a multiple of 16; row1 too, or n) of GGUF data `src` (whole matrix, row-major)
+// into `dst` (whole packed matrix). Ranges may be packed by different threads at once.
+void kern_pack(int type, int n, int k, const void *src, void *dst, int row0, int row1);
+
+// ---- Activations -----------------------------------------------------------------------------------------
+enum kern_act_kind {
+    KERN_ACT_F32,
+    KERN_ACT_Q8_32,   // a scale and a sum for every 32 values
+    KERN_ACT_Q8_256,  // a scale for every 256 values, a sum for every 16
+};
+
+enum kern_act_kind kern_act_of(enum kern_family family);
+
+// Tokens of k values each. Q8: value = d * q, q in -127..127, d = max|x| / 127 of its block.
+typedef struct kern_act {
+    enum kern_act_kind kind;
+    int k;
+    const float *x;      // KERN_ACT_F32: [tokens][ldx]
+    const int8_t *q;     // Q8: [tokens][ldq], ldq a multiple of 64, so that tiles may read past k (zeros)
+    const float *d;      // Q8: [tokens][k / 32 or k / 256]
+    const int16_t *sum;  // Q8: [tokens][k / 32 or k / 16]: sums of q
+    size_t ldx, ldq;
+} kern_act;
+
+// y[t][r] = sum_c w[r][c] * x[t][c] for tokens [t0, t1) and panels [p0, p1). y is [tokens][ldy] floats; columns
+// of the last panel past n are not written.
+typedef void kern_matmul_fn(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
+                            size_t ldy);
+
+// ---- Attention over one page of KV -------------------------------------------------------------------------
+enum { KERN_PAGE = 64,        // tokens a page
+       KERN_ATTN_ROWS = 16 }; // most query rows a call
+
+// Running state of the online softmax (Milakov & Gimelshein 2018) of one query row: o / l is the result.
+// Starts as m = -INFINITY, l = 0, o = 0.
+typedef struct kern_attn {
+    int rows;             // 1..KERN_ATTN_ROWS query rows that share the KV head
+    int hd;               // head size, a multiple of 16, at most 512
+    const float *q;       // [rows][hd], already scaled by 1/sqrt(hd)
+    const uint16_t *k;    // F16 [hd][64]: column s is the key of token s of the page
+    const uint16_t *v;    // F16 [64][hd]
+    const int *visible;   // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
+                          // past it may hold anything.
+    const int *first;     // [rows] first visible key (sliding window), or NULL for 0
+    float softcap;        // > 0: s = softcap * tanh(s / softcap)
+    float *m, *l;         // [rows]
+    float *o;             // [rows][hd]
+} kern_attn;
+typedef void kern_attn_fn(const kern_attn *a);
+
+// ---- The table ---------------------------------------------------------------------------------------------
+enum kern_isa { KERN_SCALAR, KERN_AVX2, KERN_AVX512, KERN_AMX, KERN_NEON, KERN_ISA_COUNT };
+
+typedef struct kern_table {
+    enum kern_isa isa;  // the best overlay in it
+    kern_matmul_fn *matmul[QT_COUNT];  // by weight type; never NULL for a type with quant_info.decode
+    kern_attn_fn *attn_f16;
+    // x[n] -> q[n], d, sum as in kern_act; n a multiple of 32 (or 256).
+    void (*quantize_q8_32)(const float *x, int n, int8_t *q, float *d, int16_t *sum);
+    void (*quantize_q8_256)(const float *x, int n, int8_t *q, float *d, int16_t *sum);
+    // y = x / sqrt(mean(x^2) + eps) * w; y may be x; w NULL means ones.
+    void (*rms_norm)(const float *x, const float *w, int n, float eps, float *y);
+    // Rotates the first 2*half values: pairs (i, i+half) when neox, else (2i, 2i+1), by cos[i], sin[i].
+    void (*rope)(float *x, const float *cos, const float *sin, int half, bool neox);
+    // y[i] = silu(gate[i]) * up[i]; y may be either input.
+    void (*silu_mul)(const float *gate, const float *up, int n, float *y);
+    void (*add)(const float *a, const float *b, int n, float *y);  // y may be an input
+    void (*f32_to_f16)(const float *x, int n, uint16_t *y);
+    // Writes one token's K head into its column of a page: page[d * 64 + slot] = f16(x[d]).
+    void (*put_k_f16)(const float *x, int hd, uint16_t *page, int slot);
+} kern_table;
+
+// The best this processor and its operating system offer, never above `most` (KERN_ISA_COUNT: no bound).
+// The table is immutable and lives forever; safe from any thread.
+const kern_table *kern_get(enum kern_isa most);
+// One exact overlay stacked on those it builds on; NULL when this processor cannot run it (for tests and bench).
+const kern_table *kern_get_exactly(enum kern_isa isa);
+const char *kern_isa_name(enum kern_isa isa);      // "scalar", "avx2", "avx512", "amx", "neon"
+int kern_isa_from_name(const char *name);          // -1 when unknown
+// Processor features found, as in "avx2 fma avx512f avx512vnni amx-int8", for reports.
+const char *kern_cpu_flags(void);
+
+// What an AMX thread must do before its first tile; a no-op elsewhere. The scheduler saves tile state from
+// then on, so only threads that multiply call it.
+int kern_thread_init(err *e);
+
+#endif
