@@ -137,7 +137,7 @@ void json_bool(json_writer *w, bool v)
     buf_add_str(w->out, v ? "true" : "false");
 }
 
-void json_null(json_writer *w)
+void json_none(json_writer *w)
 {
     lead(w);
     buf_add_str(w->out, "null");
