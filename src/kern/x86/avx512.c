@@ -1,0 +1,10 @@
+// The AVX-512 overlay: which kernels it brings.
+#include "kern/overlay.h"
+#include "kern/x86/avx512.h"
+
+void kern_overlay_avx512(kern_table *t)
+{
+    kern_avx512_b32(t);
+    kern_avx512_b256(t);
+    kern_avx512_float(t);
+}
