@@ -25,7 +25,7 @@ demo: build
 
 test:
 	@$(CONFIGURE) && cmake --build build/release && \
-	ctest --test-dir build/release -j $(JOBS) --output-on-failure --progress
+	ctest --test-dir build/release -j $(JOBS) --output-on-failure --no-label-summary
 
 check:
 	@tools/deps.sh build check && tools/check.sh format layers werror asan
