@@ -66,7 +66,7 @@ static int nearest_nl(float v)
 
 // The scale for one group of 32. A few scales around "the extreme value on the outermost level" are tried, each
 // with its nearest codes; given codes, the best scale is a least-squares fit, and the fit with the largest drop in
-// squared error wins. Nine tries within 12 % find all but a hundredth of what a fine search finds.
+// squared error wins. On normal data nine tries come within 0.2 % of the error that eighty leave.
 static float nl_scale(const float *x)
 {
     float top = quant_extreme(x, QUANT_SMALL), best = 0, best_gain = 0;
