@@ -17,6 +17,7 @@ enum {
     WORDS = 4096,          // remembered at once
     WORDS_FROM = 4096,     // bytes of text from which remembering pays for clearing the table
     WORD_LONGEST = 64,     // bytes of a word worth remembering
+    LONGEST_USER = 512,    // bytes of a user-defined token looked for where a control token was refused
 };
 
 int tok_ids_add(tok_ids *l, const int32_t *ids, size_t n)
@@ -143,13 +144,46 @@ static bool white(char ch)
     return ch == ' ' || (ch >= '\t' && ch <= '\r');
 }
 
-static int encode_all(tok_enc *c, const char *s, size_t n, unsigned flags)
+// Where control tokens may be spelled.
+typedef struct scope {
+    const tok_range *ranges;
+    size_t n, bytes;  // ranges, and the bytes they cover
+} scope;
+
+static bool allows(const scope *c, size_t at, size_t len)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < c->n && from < at + len; from += c->ranges[i++].n)
+        if (from + c->ranges[i].n > at && !c->ranges[i].special)
+            return false;
+    return true;
+}
+
+// The next special token from `from` on that the scope allows.
+static bool next_special(const tok *t, const char *s, const scope *where, size_t from, size_t *at, size_t *len,
+                         int32_t *id)
+{
+    while (tok_special_next(t, s, where->bytes, from, true, at, len, id)) {
+        if (!tok_is_control(t, *id) || allows(where, *at, *len))
+            return true;
+        // A user-defined token may stand where the control token was refused. The look is short, so that a text full
+        // of refused tokens costs no more than its length.
+        size_t refused = *at, end = MIN(where->bytes, refused + LONGEST_USER);
+        if (tok_special_next(t, s, end, refused, false, at, len, id) && *at == refused)
+            return true;
+        from = refused + 1;
+    }
+    return false;
+}
+
+static int encode_all(tok_enc *c, const char *s, const scope *where, unsigned flags)
 {
     const tok *t = c->t;
+    size_t n = where->bytes;
     int rc = (flags & TOK_BOS) && tok_adds_bos(t) ? tok_enc_id(c, t->bos) : ST_OK;
     size_t done = 0, at = 0, len = 0;
     int32_t id = -1;
-    while (!rc && tok_special_next(t, s, n, done, flags & TOK_SPECIAL, &at, &len, &id)) {
+    while (!rc && next_special(t, s, where, done, &at, &len, &id)) {
         rc = encode_plain(c, s + done, at - done);
         if (!rc)
             rc = tok_enc_id(c, id);
@@ -164,15 +198,16 @@ static int encode_all(tok_enc *c, const char *s, size_t n, unsigned flags)
     return rc;
 }
 
-int tok_encode_append(const tok *t, tok_ids *out, const char *s, size_t n, unsigned flags, err *e)
+static int encode_scope(const tok *t, tok_ids *out, const char *s, const scope *where, unsigned flags, err *e)
 {
+    size_t n = where->bytes;
     if (n > INT32_MAX)
         return err_set(e, ST_LIMIT, "a text of %zu bytes is too long to encode at once, at most %d are", n, INT32_MAX);
     tok_enc c = {.t = t, .out = out, .e = e};
     size_t before = out->count;
     if (n >= WORDS_FROM)
         c.seen = mem_calloc(MEM_TOKENIZER, WORDS, sizeof *c.seen);  // without it the work is only slower
-    int rc = encode_all(&c, s, n, flags);
+    int rc = encode_all(&c, s, where, flags);
     if (rc)
         out->count = before;
     mem_free(c.seen);
@@ -180,6 +215,20 @@ int tok_encode_append(const tok *t, tok_ids *out, const char *s, size_t n, unsig
     tok_pre_run_done(&c.run);
     buf_done(&c.text);
     return rc;
+}
+
+int tok_encode_append(const tok *t, tok_ids *out, const char *s, size_t n, unsigned flags, err *e)
+{
+    tok_range all = {n, flags & TOK_SPECIAL};
+    return encode_scope(t, out, s, &(scope){&all, 1, n}, flags, e);
+}
+
+int tok_encode_ranges(const tok *t, tok_ids *out, const char *s, const tok_range *ranges, size_t n_ranges, err *e)
+{
+    scope where = {ranges, n_ranges, 0};
+    for (size_t i = 0; i < n_ranges; i++)
+        where.bytes += ranges[i].n;
+    return encode_scope(t, out, s, &where, 0, e);
 }
 
 int tok_encode(const tok *t, const char *s, size_t n, unsigned flags, int32_t **ids, size_t *count, err *e)

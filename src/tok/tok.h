@@ -56,7 +56,18 @@ void tok_ids_done(tok_ids *l);
 // unknown token). On failure the list is as it was.
 int tok_encode_append(const tok *t, tok_ids *out, const char *s, size_t n, unsigned flags, err *e);
 
-// The same into a new array: mem_free(*ids). An empty result gives a valid pointer and count 0.
+// A stretch of a text: its bytes, and whether control tokens may be spelled in it.
+typedef struct tok_range {
+    size_t n;
+    bool special;
+} tok_range;
+
+// Appends the tokens of a text that is partly trusted, as a rendered chat is: n_ranges ranges lie one after another
+// from s on. A control token is found only where its whole text lies in ranges with `special`; otherwise the text is
+// encoded as one, so that a word or a merge may cross from one range into the next. Errors as above.
+int tok_encode_ranges(const tok *t, tok_ids *out, const char *s, const tok_range *ranges, size_t n_ranges, err *e);
+
+// tok_encode_append into a new array: mem_free(*ids). An empty result gives a valid pointer and count 0.
 int tok_encode(const tok *t, const char *s, size_t n, unsigned flags, int32_t **ids, size_t *count, err *e);
 
 // The bytes a token stands for in text (not NUL-terminated; may be part of a character; *n may be 0). Control and

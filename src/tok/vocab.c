@@ -138,7 +138,7 @@ static void load_piece(tok *t, int32_t id, gguf_str s)
         dst[0] = (char)byte;
         len = 1;
         t->byte_id[byte] = id;
-    } else if (t->type[id] == TOK_USER && t->kind != TOK_BPE) {
+    } else if (t->type[id] == TOK_USER && (t->kind != TOK_BPE || t->by_char)) {
         from_spm(s.p, s.n, dst, &len);
     } else if (tok_is_ordinary(t, id)) {
         if (!tok_vocab_unescape(t, s.p, s.n, dst, &len))
