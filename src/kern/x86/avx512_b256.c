@@ -8,7 +8,7 @@
 
 enum { FEW = 4,     // tokens of the register path
        TILE = 8,    // tokens of one register tile of the scratch path: 8 sums and 8 dot products
-       BATCH = 64,  // tokens that share one unpacking; their float sums take 4 KiB
+       BATCH = 64,  // tokens that share one unpacking: few enough for their activations to stay in L2
        GROUPS = KERN_SUPER / KERN_GROUP };
 
 // -off * sum(q) for each sub-block of a token, to be broadcast.
@@ -241,8 +241,8 @@ KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, i
 KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
                         float *y, size_t ldy)
 {
-    for (int p = p0; p < p1; p++)
-        for (int t = t0; t < t1; t += BATCH) {
+    for (int t = t0; t < t1; t += BATCH)
+        for (int p = p0; p < p1; p++) {
             int n = t1 - t < BATCH ? t1 - t : BATCH;
             switch (n) {
             case 1: few_panel(type, 1, w, a, t, p, y, ldy); break;

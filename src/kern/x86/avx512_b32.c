@@ -7,25 +7,8 @@
 
 enum { FEW = 4,     // tokens of the register path
        TILE = 8,    // tokens of one register tile of the scratch path
-       BATCH = 64,  // tokens that share one unpacking; their float sums take 4 KiB
+       BATCH = 64,  // tokens that share one unpacking: few enough for their activations to stay in L2
        SPAN = 8 };  // blocks unpacked at a time
-
-// The scales of a block's rows.
-KERN_INLINE __m512 scales(int type, const uint8_t *block)
-{
-    if (type != QT_MXFP4)
-        return avx512_load_f16(block);
-    // Half of 2^(e-127): exponent field e-1, or for e = 0 and 1 a subnormal.
-    __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)block));
-    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-    __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), tiny));
-}
-
-KERN_INLINE __m512i table_of(int type)
-{
-    return type == QT_IQ4_NL || type == QT_MXFP4 ? avx512_code_table(type) : _mm512_setzero_si512();
-}
 
 // acc += dw*da * I + m*da * sum, rounded as the contract says.
 KERN_INLINE __m512 fold(int type, __m512 acc, __m512i I, __m512 dw, __m512 m, float da, int sum)
@@ -58,7 +41,7 @@ KERN_INLINE token token_at(const kern_act *a, int t)
 KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act *a, int t0, int p, float *y,
                            size_t ldy)
 {
-    const __m512i table = table_of(type);
+    const __m512i table = avx512_table_b32(type);
     const uint8_t *block = w->data + (size_t)p * w->panel_bytes;
     token x[FEW];
     __m512 acc[FEW];
@@ -78,7 +61,7 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
             for (int t = 0; t < T; t++)
                 dot[t] = _mm512_dpbusd_epi32(dot[t], u, avx512_four(x[t].q + 32 * b + 4 * g));
         }
-        const __m512 dw = scales(type, block), m = kern_has_min(type) ? avx512_load_f16(block + 32) : dw;
+        const __m512 dw = avx512_scales_b32(type, block), m = kern_has_min(type) ? avx512_load_f16(block + 32) : dw;
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++)
             acc[t] = fold(type, acc[t], dot[t], dw, m, x[t].d[b], x[t].sum[b]);
@@ -99,7 +82,7 @@ KERN_INLINE void unpack(int type, const uint8_t *block, int n, __m512i table, sc
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++)
             _mm512_store_si512(u->u[i][g], avx512_codes_b32(type, block, g, table));
-        u->dw[i] = scales(type, block);
+        u->dw[i] = avx512_scales_b32(type, block);
         u->m[i] = kern_has_min(type) ? avx512_load_f16(block + 32) : u->dw[i];
     }
 }
@@ -138,7 +121,7 @@ KERN_INLINE void tile(int type, int T, const scratch *u, const kern_act *a, int 
 KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p, float *y,
                             size_t ldy)
 {
-    const __m512i table = table_of(type);
+    const __m512i table = avx512_table_b32(type);
     const uint8_t *block = w->data + (size_t)p * w->panel_bytes;
     _Alignas(64) float acc[BATCH][16];
     const int n = t1 - t0, blocks = w->k / 32;
@@ -169,8 +152,8 @@ KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, i
 KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
                         float *y, size_t ldy)
 {
-    for (int p = p0; p < p1; p++)
-        for (int t = t0; t < t1; t += BATCH) {
+    for (int t = t0; t < t1; t += BATCH)
+        for (int p = p0; p < p1; p++) {
             int n = t1 - t < BATCH ? t1 - t : BATCH;
             switch (n) {
             case 1: few_panel(type, 1, w, a, t, p, y, ldy); break;

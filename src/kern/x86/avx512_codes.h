@@ -37,6 +37,23 @@ KERN_INLINE __m512i avx512_code_table(int type)
     return _mm512_add_epi8(avx512_bcast16(values), _mm512_set1_epi8((char)kern_code_offset(type)));
 }
 
+// The float scales of the 16 rows of a block of 32.
+KERN_INLINE __m512 avx512_scales_b32(int type, const uint8_t *block)
+{
+    if (type != QT_MXFP4)
+        return avx512_load_f16(block);
+    // Half of 2^(e-127): exponent field e-1, or for e = 0 and 1 a subnormal.
+    __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)block));
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), tiny));
+}
+
+KERN_INLINE __m512i avx512_table_b32(int type)
+{
+    return type == QT_IQ4_NL || type == QT_MXFP4 ? avx512_code_table(type) : _mm512_setzero_si512();
+}
+
 // Codes of columns 4g..4g+3 of a block of 32.
 KERN_INLINE __m512i avx512_codes_b32(int type, const uint8_t *block, int g, __m512i table)
 {
