@@ -87,7 +87,8 @@ typedef struct kern_attn {
     const uint16_t *v;    // F16 [64][hd]
     const int *visible;   // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
                           // past it may hold anything.
-    const int *first;     // [rows] first visible key (sliding window), or NULL for 0
+    const int *first;     // [rows] first visible key (sliding window), or NULL for 0; a row with first >= visible
+                          // sees nothing here and keeps its state
     float softcap;        // > 0: s = softcap * tanh(s / softcap)
     float *m, *l;         // [rows]
     float *o;             // [rows][hd]

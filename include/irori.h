@@ -1,0 +1,201 @@
+// irori: run language models on this machine. The public interface of the library; plain C11, usable from C++.
+//
+// Two opaque types. A model is a file opened for use: weights, tokenizer, chat template, threads, and the memory
+// for keys and values. A session is one conversation with it: the tokens so far and how to choose the next.
+//
+//   irori_model *m; irori_session *s; irori_error e;
+//   irori_model_open(&m, "model.gguf", NULL, &e);
+//   irori_session_new(&s, m, NULL, &e);
+//   irori_session_add_chat(s, "[{\"role\":\"user\",\"content\":\"Hello\"}]", NULL, NULL, &e);
+//   irori_session_generate(s, 256, print_piece, NULL, NULL, &e);
+//
+// Conventions. Functions that can fail return 0 or a negative irori_status and fill *error (which may be NULL) with
+// one line for a person. Strings are UTF-8. Pointers that are handed out stay valid until the call named beside
+// them. Options are structs; a NULL pointer or a field of 0 means the default. Nothing here prints or exits.
+// Threads: a model and all its sessions are used from one thread at a time; different models are independent. Only
+// irori_session_cancel may be called from any thread and from signal handlers.
+#ifndef IRORI_H
+#define IRORI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define IRORI_API __attribute__((visibility("default")))
+#else
+#define IRORI_API
+#endif
+
+typedef struct irori_model irori_model;
+typedef struct irori_session irori_session;
+
+typedef enum irori_status {
+    IRORI_OK = 0,
+    IRORI_INVALID = -1,      // an argument or option outside its range
+    IRORI_NOMEM = -2,
+    IRORI_IO = -3,
+    IRORI_FORMAT = -4,       // a file or text is not what its format allows
+    IRORI_UNSUPPORTED = -5,
+    IRORI_LIMIT = -6,        // context or memory budget is full
+    IRORI_CANCELED = -7,
+    IRORI_NOTFOUND = -8
+} irori_status;
+
+typedef struct irori_error {
+    int code;
+    char message[504];
+} irori_error;
+
+IRORI_API const char *irori_version(void);  // "0.1.0"
+IRORI_API const char *irori_cpu_flags(void);  // features of this processor that irori knows how to use
+IRORI_API void irori_free(void *p);           // for memory handed to the caller; NULL is allowed
+
+// ---- Models ----------------------------------------------------------------------------------------------------
+typedef struct irori_model_options {
+    int threads;       // default: the processors this process may use
+    int context;       // tokens of keys and values for all sessions together; default: min(trained context, 4096)
+    int batch;         // tokens of a prompt run together, 1..8192; default 512
+    const char *cpu;   // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
+    bool no_pin;       // leave worker threads unbound to processors
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);  // while loading, in bytes
+    void *progress_ctx;
+} irori_model_options;
+
+IRORI_API int irori_model_open(irori_model **out, const char *path, const irori_model_options *options,
+                               irori_error *error);
+IRORI_API void irori_model_close(irori_model *m);  // its sessions must be freed before; NULL is allowed
+
+typedef struct irori_model_info {
+    const char *architecture, *name, *license;  // "" when the file does not say
+    const char *quantization;                   // "Q4_K_M"
+    const char *device;                         // "cpu amx, 2 threads"
+    uint64_t hash;                              // names the file's content in reports
+    uint64_t parameters, file_bytes, weight_bytes;
+    int layers, width, heads, kv_heads, head_dim, vocabulary;
+    int trained_context, context, batch, threads;
+    bool has_chat_template;
+    uint64_t kv_bytes_per_token;
+    uint64_t activation_bytes, activation_bytes_unshared;  // planned buffers; what one buffer per value would take
+} irori_model_info;
+// Strings live as long as the model.
+IRORI_API void irori_model_get_info(const irori_model *m, irori_model_info *out);
+
+// ---- Tokens ----------------------------------------------------------------------------------------------------
+enum {
+    IRORI_TOKENIZE_SPECIAL = 1,  // text of control tokens becomes those tokens; never for text from outside
+    IRORI_TOKENIZE_BOS = 2       // add what the model wants at the start of a text
+};
+// *ids is an array of *count ids; free it with irori_free.
+IRORI_API int irori_tokenize(const irori_model *m, const char *text, size_t bytes, unsigned flags, int32_t **ids,
+                             size_t *count, irori_error *error);
+// A token's own bytes (not always whole characters), control tokens by name; NULL for an id out of range. The
+// pointer lives as long as the model; not NUL-terminated.
+IRORI_API const char *irori_token_text(const irori_model *m, int32_t id, size_t *bytes);
+IRORI_API bool irori_token_ends_text(const irori_model *m, int32_t id);
+// The tokens of a conversation under the model's chat template. messages: a JSON array in OpenAI's shape; tools: a
+// JSON array or NULL; variables: a JSON object of further template variables ("enable_thinking") or NULL.
+// Text of messages and tools can never become control tokens.
+IRORI_API int irori_chat_tokens(const irori_model *m, const char *messages, const char *tools, const char *variables,
+                                bool add_generation_prompt, int32_t **ids, size_t *count, irori_error *error);
+
+// Only reads a file's metadata; for `irori tokenize` and `irori info`. Every other call on such a model but
+// info, tokenize, token_text, chat_tokens answers IRORI_INVALID.
+IRORI_API int irori_model_open_vocabulary(irori_model **out, const char *path, irori_error *error);
+
+// ---- Sessions --------------------------------------------------------------------------------------------------
+typedef struct irori_logit_bias {
+    int32_t token;
+    float bias;  // added to the logit; -INFINITY forbids
+} irori_logit_bias;
+
+typedef struct irori_sampling {
+    float temperature;        // 0: greedy
+    int top_k;                // 0: all
+    float top_p;              // 0 or 1: all
+    float min_p;              // 0: off
+    float typical_p;          // 0 or 1: off
+    float repeat_penalty;     // 0 or 1: off; divides positive logits, multiplies negative ones
+    float frequency_penalty, presence_penalty;
+    int penalty_window;       // tokens looked back; 0: 64, -1: all
+    float dry_multiplier;     // 0: off
+    float dry_base;           // 0: 1.75
+    int dry_allowed_length;   // 0: 2
+    int dry_window;           // 0: all
+    uint64_t seed;            // 0: a new one each session
+    const irori_logit_bias *logit_bias;  // copied
+    size_t logit_bias_count;
+} irori_sampling;
+
+// With NULL: temperature 0.8, top_k 40, top_p 0.95, min_p 0.05.
+IRORI_API int irori_session_new(irori_session **out, irori_model *m, const irori_sampling *sampling,
+                                irori_error *error);
+// A second session with the same past, sampling and random state; shares memory until they part.
+IRORI_API int irori_session_fork(irori_session **out, const irori_session *s, irori_error *error);
+IRORI_API void irori_session_free(irori_session *s);
+IRORI_API int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling, irori_error *error);
+
+// Appends tokens and runs the model over them. What was already run stays when it fails (IRORI_LIMIT: nothing was
+// run) or is cancelled.
+IRORI_API int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_error *error);
+// Appends text; flags as for irori_tokenize.
+IRORI_API int irori_session_add_text(irori_session *s, const char *text, size_t bytes, unsigned flags,
+                                     irori_error *error);
+// Makes the session hold this conversation and the start of the assistant's answer, keeping what it already
+// shares with it.
+IRORI_API int irori_session_add_chat(irori_session *s, const char *messages, const char *tools, const char *variables,
+                                     irori_error *error);
+// Forgets all but the first `count` tokens.
+IRORI_API int irori_session_truncate(irori_session *s, size_t count, irori_error *error);
+IRORI_API const int32_t *irori_session_tokens(const irori_session *s, size_t *count);  // until the session changes
+
+// Logits after the last token, [vocabulary]; NULL before any token was run. Valid until the model next runs.
+IRORI_API const float *irori_session_logits(const irori_session *s);
+// Chooses the next token by the session's sampling, without running it. logprob may be NULL: log-probability of the
+// choice under the model's own distribution.
+IRORI_API int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_error *error);
+// One more token for each of n different sessions of one model, in one pass.
+IRORI_API int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size_t n, irori_error *error);
+// log p(ids[i] | session, ids[0..i)) for i >= first, into logprob[i - first]; runs and keeps the tokens. first >= 1
+// unless the session already holds tokens.
+IRORI_API int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first, double *logprob,
+                                  irori_error *error);
+
+typedef enum irori_finish { IRORI_FINISH_STOP, IRORI_FINISH_LENGTH, IRORI_FINISH_CANCELED } irori_finish;
+
+typedef struct irori_generation {
+    irori_finish finish;     // an end token or the callback (STOP), max_tokens or a full context (LENGTH)
+    size_t prompt_tokens;    // run for this answer, not counting what the session already held
+    size_t completion_tokens;
+    double prompt_seconds;   // of the irori_session_add* before
+    double first_token_seconds;  // from that add's start to the first token chosen
+    double decode_seconds;   // from the first token to the last
+} irori_generation;
+
+// One piece of finished text (whole characters); return false to stop.
+typedef bool irori_piece_fn(void *ctx, int32_t id, const char *text, size_t bytes);
+// Samples until an end token, max_tokens, a full context, a cancel, or the callback's stop. An end token is run
+// too, so that the session can go on with a next turn. out may be NULL.
+IRORI_API int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *piece, void *ctx,
+                                     irori_generation *out, irori_error *error);
+// Stops the running call on this session soon, with IRORI_CANCELED (IRORI_FINISH_CANCELED for generate). Async-safe.
+IRORI_API void irori_session_cancel(irori_session *s);
+
+// ---- Memory ----------------------------------------------------------------------------------------------------
+typedef struct irori_memory {
+    uint64_t heap_bytes, heap_peak_bytes;  // all allocations of the library
+    uint64_t allocations;                  // made since the process started
+    uint64_t kv_bytes, kv_shared_bytes;    // pages in use; of these, held by several sessions
+    uint64_t rss_bytes, rss_peak_bytes;    // of the process
+} irori_memory;
+IRORI_API void irori_get_memory(const irori_model *m, irori_memory *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

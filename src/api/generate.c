@@ -1,0 +1,143 @@
+// Choosing tokens: one, one for each of several sessions, a whole answer, or the probability of a given text.
+#include <math.h>
+#include <string.h>
+
+#include "api/own.h"
+
+static int need_logits(const irori_session *s, err *e)
+{
+    return s->logits ? ST_OK : err_set(e, ST_INVALID, "no token was run yet: add a prompt first");
+}
+
+int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_error *error)
+{
+    int rc = need_logits(s, api_err(error));
+    if (rc)
+        return rc;
+    *id = samp_choose(s->samp, s->logits, s->tokens, s->count);
+    if (logprob)
+        *logprob = (float)samp_logprob(s->logits, api_vocab(s->m), *id);
+    return ST_OK;
+}
+
+int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size_t n, irori_error *error)
+{
+    err *e = api_err(error);
+    api_row rows[API_MAX_ROWS];
+    if (n < 1 || n > API_MAX_ROWS || n > (size_t)sessions[0]->m->engine.outputs)
+        return err_set(e, ST_INVALID, "%zu sessions in one step, allowed 1..%d", n,
+                       n ? MIN(API_MAX_ROWS, sessions[0]->m->engine.outputs) : API_MAX_ROWS);
+    irori_model *m = sessions[0]->m;
+    for (size_t i = 0; i < n; i++) {
+        if (sessions[i]->m != m)
+            return err_set(e, ST_INVALID, "session %zu belongs to another model", i);
+        for (size_t j = 0; j < i; j++)
+            if (sessions[j] == sessions[i])
+                return err_set(e, ST_INVALID, "session %zu is given twice", i);
+        if (ids[i] < 0 || ids[i] >= api_vocab(m))
+            return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], api_vocab(m) - 1);
+        if (sessions[i]->count >= (size_t)m->engine.context)
+            return err_set(e, ST_LIMIT, "context is full: %zu tokens held, %d allowed; raise --ctx",
+                           sessions[i]->count, m->engine.context);
+        rows[i] = (api_row){sessions[i], &ids[i], 1, 1};
+    }
+    atomic_store(&sessions[0]->cancel, false);
+    const float *logits;
+    return api_run(m, rows, n, &logits, e);
+}
+
+int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first, double *logprob,
+                        irori_error *error)
+{
+    err *e = api_err(error);
+    atomic_store(&s->cancel, false);
+    if (first == 0 && s->count == 0)
+        return err_set(e, ST_INVALID, "the first token of an empty session has no probability; first must be 1");
+    if (first == 0 && count && need_logits(s, e))
+        return ST_INVALID;
+    if (count > (size_t)s->m->engine.context - s->count)
+        return err_set(e, ST_LIMIT, "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx",
+                       s->count, count, s->m->engine.context);
+    int vocab = api_vocab(s->m);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
+    if (first == 0 && count)
+        logprob[0] = samp_logprob(s->logits, vocab, ids[0]);
+    // Row i gives the probabilities of ids[i + 1]: rows from first - 1 on are wanted, the last one for the session.
+    size_t wanted = first ? first - 1 : 0;
+    for (size_t at = 0; at < count;) {
+        size_t n = at < wanted ? MIN(wanted - at, (size_t)s->m->engine.batch) : (size_t)s->m->engine.outputs;
+        n = MIN(n, count - at);
+        bool scored = at >= wanted || at + n == count;
+        const float *logits;
+        api_row row = {s, ids + at, (int)n, at >= wanted ? (int)n : scored};
+        int rc = api_run(s->m, &row, 1, &logits, e);
+        if (rc)
+            return rc;
+        for (size_t i = 0; at >= wanted && i < n; i++)
+            if (at + i + 1 < count)
+                logprob[at + i + 1 - first] = samp_logprob(logits + i * (size_t)vocab, vocab, ids[at + i + 1]);
+        at += n;
+    }
+    return ST_OK;
+}
+
+// Gives the text that token `id` completes to the callback; false to stop.
+static bool show(irori_session *s, tok_stream *stream, int32_t id, irori_piece_fn *piece, void *ctx)
+{
+    buf_clear(&s->text);
+    if (id >= 0)
+        tok_stream_feed(stream, id, &s->text);
+    else
+        tok_stream_end(stream, &s->text);
+    if (!piece || (s->text.len == 0 && id < 0))
+        return true;
+    return piece(ctx, id, s->text.len ? s->text.data : "", s->text.len);
+}
+
+int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *piece, void *ctx,
+                           irori_generation *out, irori_error *error)
+{
+    err *e = api_err(error);
+    int rc = need_logits(s, e);
+    if (rc)
+        return rc;
+    irori_generation g = {.finish = IRORI_FINISH_LENGTH, .prompt_tokens = s->prompt_tokens,
+                          .prompt_seconds = s->prompt_seconds};
+    double started = s->prompt_tokens ? s->prompt_started : os_seconds(), first = 0, last = 0;
+    s->prompt_tokens = 0;
+    atomic_store(&s->cancel, false);
+    tok_stream stream;
+    tok_stream_init(&stream, s->m->tok, 0);
+    while (g.completion_tokens < max_tokens) {
+        int32_t id = samp_choose(s->samp, s->logits, s->tokens, s->count);
+        last = os_seconds();
+        if (g.completion_tokens++ == 0)
+            first = last;
+        bool end = tok_is_eog(s->m->tok, id), stop = !end && !show(s, &stream, id, piece, ctx);
+        if (s->count >= (size_t)s->m->engine.context)
+            break;  // the token was chosen and shown, but there is no room to run it
+        const float *logits;
+        api_row row = {s, &id, 1, 1};
+        rc = api_run(s->m, &row, 1, &logits, e);
+        if (rc == ST_CANCELED) {
+            g.finish = IRORI_FINISH_CANCELED;
+            rc = ST_OK;
+            break;
+        }
+        if (rc)
+            break;
+        if (end || stop) {
+            g.finish = IRORI_FINISH_STOP;
+            break;
+        }
+    }
+    show(s, &stream, -1, piece, ctx);
+    s->prompt_tokens = 0;
+    g.first_token_seconds = first - started;
+    g.decode_seconds = last - first;
+    if (out)
+        *out = g;
+    return rc;
+}

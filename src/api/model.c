@@ -1,0 +1,147 @@
+// Models: opening, what is known about them, memory figures.
+#include <stdio.h>
+#include <string.h>
+
+#include "api/own.h"
+
+_Static_assert(sizeof(irori_error) == sizeof(err) && offsetof(irori_error, message) == offsetof(err, msg),
+               "irori_error is err");
+_Static_assert((int)IRORI_NOTFOUND == (int)ST_NOTFOUND && (int)IRORI_INVALID == (int)ST_INVALID &&
+                   (int)IRORI_CANCELED == (int)ST_CANCELED && (int)IRORI_LIMIT == (int)ST_LIMIT,
+               "status codes agree");
+
+const char *irori_version(void)
+{
+    return IRORI_VERSION;
+}
+
+const char *irori_cpu_flags(void)
+{
+    return kern_cpu_flags();
+}
+
+void irori_free(void *p)
+{
+    mem_free(p);
+}
+
+int api_need_engine(const irori_model *m, err *e)
+{
+    return m->has_engine ? ST_OK : err_set(e, ST_INVALID, "the model was opened for its vocabulary only");
+}
+
+static void copy_str(const gguf *g, const char *key, char *out, size_t cap)
+{
+    gguf_str s;
+    out[0] = 0;
+    if (gguf_get_str(g, key, &s))
+        snprintf(out, cap, "%.*s", (int)MIN(s.n, cap - 1), s.p);
+}
+
+int irori_model_open_vocabulary(irori_model **out, const char *path, irori_error *error)
+{
+    err *e = api_err(error);
+    *out = NULL;
+    irori_model *m = mem_calloc(MEM_OTHER, 1, sizeof *m);
+    if (!m)
+        return err_set(e, ST_NOMEM, "no memory for a model");
+    int rc = gguf_open(&m->file, path, e);
+    if (!rc)
+        rc = tok_open(&m->tok, m->file, e);
+    gguf_str source;
+    if (!rc && gguf_get_str(m->file, "tokenizer.chat_template", &source)) {
+        rc = tmpl_parse(&m->tmpl, source.p, source.n, e);
+        if (rc)
+            err_prefix(e, "%s: tokenizer.chat_template", path);
+    }
+    if (rc) {
+        irori_model_close(m);
+        return rc;
+    }
+    copy_str(m->file, "general.name", m->name, sizeof m->name);
+    copy_str(m->file, "general.license", m->license, sizeof m->license);
+    *out = m;
+    return ST_OK;
+}
+
+int irori_model_open(irori_model **out, const char *path, const irori_model_options *options, irori_error *error)
+{
+    static const irori_model_options defaults;
+    const irori_model_options *o = options ? options : &defaults;
+    irori_model *m;
+    int rc = irori_model_open_vocabulary(&m, path, error);
+    *out = NULL;
+    if (rc)
+        return rc;
+    engine_options eo = {.threads = o->threads, .context = o->context, .batch = o->batch, .cpu = o->cpu,
+                         .no_pin = o->no_pin, .progress = o->progress, .progress_ctx = o->progress_ctx};
+    rc = engine_open(&m->engine, m->file, &eo, api_err(error));
+    if (rc) {
+        irori_model_close(m);
+        return rc;
+    }
+    m->has_engine = true;
+    *out = m;
+    return ST_OK;
+}
+
+void irori_model_close(irori_model *m)
+{
+    if (!m)
+        return;
+    if (m->has_engine)
+        engine_close(&m->engine);
+    tmpl_free(m->tmpl);
+    tok_close(m->tok);
+    gguf_close(m->file);
+    mem_free(m->breaker);
+    mem_free(m);
+}
+
+void irori_model_get_info(const irori_model *m, irori_model_info *out)
+{
+    *out = (irori_model_info){
+        .architecture = "", .name = m->name, .license = m->license, .device = "",
+        .quantization = model_quantization_name(m->file),
+        .hash = gguf_model_hash(m->file),
+        .parameters = model_parameter_count(m->file),
+        .file_bytes = gguf_file_bytes(m->file),
+        .vocabulary = (int)tok_count(m->tok),
+        .has_chat_template = m->tmpl != NULL,
+    };
+    if (!m->has_engine)
+        return;
+    const engine *x = &m->engine;
+    const model_params *p = &x->model.params;
+    graph_layout layout = x->dev->ops->layout(x->plan);
+    out->architecture = x->model.arch_name;
+    out->device = x->dev->ops->describe(x->dev);
+    out->weight_bytes = x->dev->ops->weight_bytes(x->dev);
+    out->layers = p->layers;
+    out->width = p->width;
+    out->heads = p->heads;
+    out->kv_heads = p->kv_heads;
+    out->head_dim = p->head_dim;
+    out->vocabulary = p->vocab;
+    out->trained_context = p->context;
+    out->context = x->context;
+    out->batch = x->batch;
+    out->threads = x->threads;
+    out->kv_bytes_per_token = dev_kv_page_bytes(&x->model.kv) / DEV_PAGE;
+    out->activation_bytes = layout.bytes;
+    out->activation_bytes_unshared = layout.unshared;
+}
+
+void irori_get_memory(const irori_model *m, irori_memory *out)
+{
+    mem_stats heap;
+    mem_get_stats(&heap);
+    *out = (irori_memory){.heap_bytes = heap.bytes, .heap_peak_bytes = heap.peak, .allocations = heap.calls,
+                          .rss_bytes = os_rss_bytes(), .rss_peak_bytes = os_peak_rss_bytes()};
+    if (m && m->has_engine) {
+        kv_stats pages;
+        kv_get_stats(m->engine.kv, &pages);
+        out->kv_bytes = (uint64_t)pages.used * pages.page_bytes;
+        out->kv_shared_bytes = (uint64_t)pages.shared * pages.page_bytes;
+    }
+}

@@ -1,0 +1,71 @@
+// Inside of the api room: what stands behind the opaque types of irori.h.
+#ifndef API_OWN_H
+#define API_OWN_H
+
+#include <irori.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "engine/engine.h"
+#include "gguf/gguf.h"
+#include "kern/kern.h"
+#include "kv/kv.h"
+#include "model/model.h"
+#include "samp/samp.h"
+#include "tmpl/tmpl.h"
+#include "tok/tok.h"
+
+struct irori_model {
+    gguf *file;
+    tok *tok;
+    tmpl *tmpl;              // NULL: the file has no chat template
+    bool has_engine;         // false: opened for its vocabulary only
+    engine engine;
+    uint8_t *breaker;        // [vocabulary] tokens that end a DRY match; made when first needed
+    irori_session *live;     // sessions whose logits lie in the engine's buffer, linked by next_live
+    char name[128], license[64];
+};
+
+struct irori_session {
+    irori_model *m;
+    kv_seq *seq;
+    int32_t *tokens;         // [context]
+    size_t count;
+    samp *samp;
+    bool own_seed;           // the seed was drawn, not given
+    const float *logits;     // after the last token: in the engine's buffer while live, else in `kept`
+    float *kept;             // [vocabulary], made when another session's run would overwrite the buffer
+    bool is_live;
+    irori_session *next_live;
+    buf text;                // piece of text being made
+    atomic_bool cancel;
+    // Of the present turn, for irori_generation:
+    size_t prompt_tokens;
+    double prompt_started, prompt_seconds;
+};
+
+static inline int api_vocab(const irori_model *m)
+{
+    return m->engine.model.params.vocab;
+}
+
+// irori_error and err have one layout (checked in model.c): a public pointer serves as the inner one.
+static inline err *api_err(irori_error *e)
+{
+    return (err *)(void *)e;
+}
+
+// Refuses a model that was opened for its vocabulary only.
+int api_need_engine(const irori_model *m, err *e);
+
+// Runs n rows of different sessions; afterwards each session with outputs > 0 is live with its last row's logits.
+// *logits: all output rows.
+typedef struct api_row {
+    irori_session *s;
+    const int32_t *ids;
+    int n, outputs;
+} api_row;
+enum { API_MAX_ROWS = 256 };
+int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e);
+
+#endif

@@ -1,0 +1,312 @@
+// Sessions: tokens, their keys and values, and where the logits after the last one lie.
+#include <math.h>
+#include <string.h>
+
+#include "api/own.h"
+
+// Marks the tokens a DRY match does not cross: those with a line end, colon, quote or star in them.
+static int need_breakers(irori_model *m, err *e)
+{
+    if (m->breaker)
+        return ST_OK;
+    int vocab = api_vocab(m);
+    m->breaker = mem_calloc(MEM_SAMPLER, (size_t)vocab, 1);
+    if (!m->breaker)
+        return err_set(e, ST_NOMEM, "no memory for the sampler");
+    for (int id = 0; id < vocab; id++) {
+        size_t n;
+        const char *s = tok_piece(m->tok, id, TOK_SPECIAL, &n);
+        for (size_t i = 0; i < n; i++)
+            if (strchr("\n:\"*", s[i]) && s[i])
+                m->breaker[id] = 1;
+    }
+    return ST_OK;
+}
+
+static samp_params inner_params(const irori_session *s, const irori_sampling *o)
+{
+    samp_params p = samp_greedy();
+    if (!o) {
+        p.temperature = 0.8f;
+        p.top_k = 40;
+        p.top_p = 0.95f;
+        p.min_p = 0.05f;
+        p.seed = os_random_seed();
+        return p;
+    }
+    p.temperature = o->temperature;
+    p.top_k = o->top_k;
+    p.min_p = o->min_p;
+    p.frequency_penalty = o->frequency_penalty;
+    p.presence_penalty = o->presence_penalty;
+    p.dry_multiplier = o->dry_multiplier;
+    p.dry_window = o->dry_window;
+    // Fields whose 0 means the default:
+    p.top_p = o->top_p != 0 ? o->top_p : 1;
+    p.typical_p = o->typical_p != 0 ? o->typical_p : 1;
+    p.repeat_penalty = o->repeat_penalty != 0 ? o->repeat_penalty : 1;
+    p.penalty_window = o->penalty_window != 0 ? o->penalty_window : p.penalty_window;
+    p.dry_base = o->dry_base != 0 ? o->dry_base : p.dry_base;
+    p.dry_allowed_length = o->dry_allowed_length != 0 ? o->dry_allowed_length : p.dry_allowed_length;
+    p.seed = o->seed ? o->seed : os_random_seed();
+    // One layout, two names: the public struct must not show the inner one.
+    _Static_assert(sizeof(irori_logit_bias) == sizeof(samp_bias), "a logit bias is a samp_bias");
+    p.bias = (const samp_bias *)(const void *)o->logit_bias;
+    p.n_bias = o->logit_bias_count;
+    p.breaker = s->m->breaker;
+    return p;
+}
+
+int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling, irori_error *error)
+{
+    err *e = api_err(error);
+    if (sampling && sampling->dry_multiplier != 0) {
+        int rc = need_breakers(s->m, e);
+        if (rc)
+            return rc;
+    }
+    samp_params p = inner_params(s, sampling);
+    samp *fresh;
+    int rc = samp_new(&fresh, api_vocab(s->m), &p, e);
+    if (rc)
+        return rc;
+    samp_free(s->samp);
+    s->samp = fresh;
+    return ST_OK;
+}
+
+// A session without sequence and sampler.
+static int session_alloc(irori_session **out, irori_model *m, err *e)
+{
+    *out = NULL;
+    irori_session *s = mem_calloc(MEM_OTHER, 1, sizeof *s);
+    if (!s)
+        return err_set(e, ST_NOMEM, "no memory for a session");
+    s->m = m;
+    s->tokens = mem_calloc(MEM_OTHER, (size_t)m->engine.context, sizeof *s->tokens);
+    if (!s->tokens) {
+        mem_free(s);
+        return err_set(e, ST_NOMEM, "no memory for a session of %d tokens", m->engine.context);
+    }
+    *out = s;
+    return ST_OK;
+}
+
+int irori_session_new(irori_session **out, irori_model *m, const irori_sampling *sampling, irori_error *error)
+{
+    err *e = api_err(error);
+    irori_session *s = NULL;
+    *out = NULL;
+    int rc = api_need_engine(m, e);
+    if (!rc)
+        rc = session_alloc(&s, m, e);
+    if (!rc)
+        rc = kv_seq_new(m->engine.kv, &s->seq, e);
+    if (!rc)
+        rc = irori_session_set_sampling(s, sampling, error);
+    if (rc) {
+        irori_session_free(s);
+        return rc;
+    }
+    *out = s;
+    return ST_OK;
+}
+
+// Copies the logits out of the engine's buffer, where the next run will overwrite them.
+static int keep_logits(irori_session *s, err *e)
+{
+    size_t n = (size_t)api_vocab(s->m);
+    if (!s->kept && !(s->kept = mem_alloc(MEM_BUFFERS, n * sizeof *s->kept)))
+        return err_set(e, ST_NOMEM, "no memory to keep the logits of a session");
+    memcpy(s->kept, s->logits, n * sizeof *s->kept);
+    s->logits = s->kept;
+    return ST_OK;
+}
+
+static void live_remove(irori_session *s)
+{
+    for (irori_session **at = &s->m->live; *at; at = &(*at)->next_live)
+        if (*at == s) {
+            *at = s->next_live;
+            break;
+        }
+    s->is_live = false;
+}
+
+int irori_session_fork(irori_session **out, const irori_session *s, irori_error *error)
+{
+    err *e = api_err(error);
+    irori_session *f = NULL;
+    *out = NULL;
+    int rc = session_alloc(&f, s->m, e);
+    if (!rc)
+        rc = kv_seq_fork(s->seq, &f->seq, e);
+    if (!rc)
+        rc = samp_clone(s->samp, &f->samp, e);
+    if (!rc && s->logits) {
+        f->logits = s->logits;
+        rc = keep_logits(f, e);
+    }
+    if (rc) {
+        irori_session_free(f);
+        return rc;
+    }
+    memcpy(f->tokens, s->tokens, s->count * sizeof *s->tokens);
+    f->count = s->count;
+    *out = f;
+    return ST_OK;
+}
+
+void irori_session_free(irori_session *s)
+{
+    if (!s)
+        return;
+    if (s->is_live)
+        live_remove(s);
+    kv_seq_free(s->seq);
+    samp_free(s->samp);
+    buf_done(&s->text);
+    mem_free(s->kept);
+    mem_free(s->tokens);
+    mem_free(s);
+}
+
+static bool canceled(void *ctx)
+{
+    return atomic_load_explicit(&((irori_session *)ctx)->cancel, memory_order_relaxed);
+}
+
+// Sessions that do not take part in a run save their logits from it.
+static int keep_others(irori_model *m, err *e)
+{
+    while (m->live) {
+        irori_session *s = m->live;
+        int rc = s->logits ? keep_logits(s, e) : ST_OK;
+        if (rc)
+            return rc;
+        live_remove(s);
+    }
+    return ST_OK;
+}
+
+int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e)
+{
+    engine_row row[API_MAX_ROWS];
+    for (size_t i = 0; i < n; i++) {
+        row[i] = (engine_row){rows[i].s->seq, rows[i].ids, rows[i].n, rows[i].outputs};
+        rows[i].s->logits = NULL;  // they will be replaced, or belong to a past that is over
+        if (rows[i].s->is_live)
+            live_remove(rows[i].s);
+    }
+    int rc = keep_others(m, e);
+    if (!rc)
+        rc = engine_step(&m->engine, row, (int)n, logits, canceled, rows[0].s, e);
+    if (rc)
+        return rc;
+    const float *at = *logits;
+    for (size_t i = 0; i < n; i++) {
+        irori_session *s = rows[i].s;
+        memcpy(s->tokens + s->count, rows[i].ids, (size_t)rows[i].n * sizeof *s->tokens);
+        s->count += (size_t)rows[i].n;
+        at += (size_t)rows[i].outputs * (size_t)api_vocab(m);
+        if (rows[i].outputs == 0)
+            continue;
+        s->logits = at - api_vocab(m);
+        s->is_live = true;
+        s->next_live = m->live;
+        m->live = s;
+    }
+    return ST_OK;
+}
+
+// Ids in range, room in the context and the KV store: so that nothing runs when not all can.
+static int check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
+{
+    int vocab = api_vocab(s->m), context = s->m->engine.context;
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
+    if (count > (size_t)context - s->count)
+        return err_set(e, ST_LIMIT, "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx",
+                       s->count, count, context);
+    return kv_seq_reserve(s->seq, (int)count, e);
+}
+
+int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_error *error)
+{
+    err *e = api_err(error);
+    atomic_store(&s->cancel, false);
+    if (s->prompt_tokens == 0)
+        s->prompt_started = os_seconds();
+    int rc = check_fits(s, ids, count, e);
+    size_t batch = (size_t)s->m->engine.batch;
+    for (size_t at = 0; !rc && at < count; at += batch) {
+        int n = (int)MIN(batch, count - at);
+        const float *logits;
+        api_row row = {s, ids + at, n, at + (size_t)n == count};
+        rc = api_run(s->m, &row, 1, &logits, e);
+        if (!rc)
+            s->prompt_tokens += (size_t)n;
+    }
+    s->prompt_seconds = os_seconds() - s->prompt_started;
+    return rc;
+}
+
+int irori_session_add_text(irori_session *s, const char *text, size_t bytes, unsigned flags, irori_error *error)
+{
+    int32_t *ids;
+    size_t count;
+    int rc = irori_tokenize(s->m, text, bytes, flags, &ids, &count, error);
+    if (rc)
+        return rc;
+    rc = irori_session_add(s, ids, count, error);
+    irori_free(ids);
+    return rc;
+}
+
+int irori_session_add_chat(irori_session *s, const char *messages, const char *tools, const char *variables,
+                           irori_error *error)
+{
+    int32_t *ids;
+    size_t count, same = 0;
+    int rc = irori_chat_tokens(s->m, messages, tools, variables, true, &ids, &count, error);
+    if (rc)
+        return rc;
+    while (same + 1 < count && same < s->count && s->tokens[same] == ids[same])
+        same++;  // at least one token is run again: its logits are needed
+    rc = irori_session_truncate(s, same, error);
+    if (!rc)
+        rc = irori_session_add(s, ids + same, count - same, error);
+    irori_free(ids);
+    return rc;
+}
+
+int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
+{
+    if (count > s->count)
+        return err_set(api_err(error), ST_INVALID, "cannot keep %zu tokens of %zu", count, s->count);
+    if (count == s->count)
+        return ST_OK;
+    kv_seq_truncate(s->seq, (int)count);
+    s->count = count;
+    s->logits = NULL;
+    if (s->is_live)
+        live_remove(s);
+    return ST_OK;
+}
+
+const int32_t *irori_session_tokens(const irori_session *s, size_t *count)
+{
+    *count = s->count;
+    return s->tokens;
+}
+
+const float *irori_session_logits(const irori_session *s)
+{
+    return s->logits;
+}
+
+void irori_session_cancel(irori_session *s)
+{
+    atomic_store(&s->cancel, true);
+}

@@ -1,0 +1,254 @@
+// Attention over the pages of a sequence.
+//
+// A tile is up to 16 query rows that share a KV head: the heads of its group, for one or several consecutive
+// tokens. The context is cut into spans of a fixed number of pages; each span is attended to on its own (online
+// softmax over its pages) and the spans are merged in order. Few tiles (decoding): threads share out the spans and
+// merge after a barrier. Many tiles (prefill): a thread takes a whole tile. The arithmetic is the same either way,
+// so a token's result does not depend on the batch it came in or the number of threads.
+#include <math.h>
+#include <string.h>
+
+#include "dev/cpu/cpu.h"
+
+enum { SPAN_PAGES = 16, SPAN = SPAN_PAGES * DEV_PAGE };
+
+typedef struct tile {
+    int token, tokens;       // the batch's tokens [token, token + tokens), of one sequence
+    int kv_head;
+    int head, heads;         // query heads [head, head + heads) of the model, all of this KV head
+    int first_span, spans;   // spans [first_span, first_span + spans) hold what its rows may see
+} tile;
+
+// How a layer's tiles are numbered: by run of tokens, then KV head, then part of its group.
+typedef struct tiling {
+    const cpu_plan *p;
+    const graph_attention *at;
+    int group;        // query heads a KV head
+    int part_heads;   // query heads a tile takes of a group
+    int parts;        // tiles that make up a group
+    int tokens;       // tokens a tile takes
+    // The run of tokens the walk is at:
+    int first_tile, token, run;
+} tiling;
+
+static void tiling_start(tiling *w, const cpu_plan *p, const graph_attention *at)
+{
+    int group = at->heads / at->kv_heads;
+    *w = (tiling){.p = p, .at = at, .group = group};
+    w->part_heads = MIN(group, KERN_ATTN_ROWS);
+    w->parts = (group + w->part_heads - 1) / w->part_heads;
+    w->tokens = MAX(1, KERN_ATTN_ROWS / group);
+}
+
+// The run of tokens of one sequence that starts at w->token, at most a tile's.
+static int run_length(const tiling *w)
+{
+    const dev_batch *b = w->p->batch;
+    int n = 0;
+    while (n < w->tokens && w->token + n < b->n_tokens && b->seq[w->token + n] == b->seq[w->token])
+        n++;
+    return n;
+}
+
+// Tile number i; calls must come with rising i. False when there are not so many.
+static bool tiling_at(tiling *w, int i, tile *out)
+{
+    int per_run = w->at->kv_heads * w->parts;
+    w->run = run_length(w);
+    while (w->run && i >= w->first_tile + per_run) {
+        w->token += w->run;
+        w->first_tile += per_run;
+        w->run = run_length(w);
+    }
+    if (!w->run)
+        return false;
+    int in_run = i - w->first_tile, part = in_run % w->parts;
+    *out = (tile){.token = w->token, .tokens = w->run, .kv_head = in_run / w->parts};
+    out->head = out->kv_head * w->group + part * w->part_heads;
+    out->heads = MIN(w->part_heads, w->group - part * w->part_heads);
+    int last = w->p->batch->pos[w->token + w->run - 1], first = w->p->batch->pos[w->token];
+    int oldest = w->at->window > 0 ? MAX(0, first + 1 - w->at->window) : 0;
+    out->first_span = oldest / SPAN;
+    out->spans = last / SPAN + 1 - out->first_span;
+    return true;
+}
+
+// State of the online softmax for the rows of a tile: m[16], l[16], o[16][hd].
+typedef struct state {
+    float *m, *l, *o;
+} state;
+
+static size_t state_floats(int hd)
+{
+    return (size_t)KERN_ATTN_ROWS * (size_t)(hd + 2);
+}
+
+static state state_at(float *at)
+{
+    return (state){at, at + KERN_ATTN_ROWS, at + 2 * KERN_ATTN_ROWS};
+}
+
+static void state_clear(state s, int hd)
+{
+    for (int r = 0; r < KERN_ATTN_ROWS; r++) {
+        s.m[r] = -INFINITY;
+        s.l[r] = 0;
+    }
+    memset(s.o, 0, (size_t)KERN_ATTN_ROWS * (size_t)hd * sizeof *s.o);
+}
+
+// into = softmax-weighted union of `into` and `from`, which covers later keys.
+static void state_merge(state into, state from, int rows, int hd)
+{
+    for (int r = 0; r < rows; r++) {
+        if (from.l[r] == 0)
+            continue;
+        float m = fmaxf(into.m[r], from.m[r]);
+        float a = expf(into.m[r] - m), b = expf(from.m[r] - m);
+        into.m[r] = m;
+        into.l[r] = into.l[r] * a + from.l[r] * b;
+        float *o = into.o + r * hd;
+        const float *x = from.o + r * hd;
+        for (int i = 0; i < hd; i++)
+            o[i] = o[i] * a + x[i] * b;
+    }
+}
+
+// Copies the tile's query rows together: row = token-major, head-minor.
+static void gather(const cpu_plan *p, const graph_op *op, const tile *t, float *q)
+{
+    int hd = op->att.head_dim;
+    const graph_value *v = cpu_value(p, op->in[0]);
+    size_t n = (size_t)(t->heads * hd);
+    for (int i = 0; i < t->tokens; i++)
+        memcpy(q + (size_t)i * n, cpu_f32(p, v, t->token + i) + t->head * hd, n * sizeof *q);
+}
+
+// Attends to one span (counted from 0 for the whole sequence); `s` is cleared first.
+static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span, const float *q, state s)
+{
+    int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
+    const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
+    int last = p->batch->pos[t->token + t->tokens - 1];
+    state_clear(s, hd);
+    for (int page = span * SPAN_PAGES; page < (span + 1) * SPAN_PAGES && page * DEV_PAGE <= last; page++) {
+        bool any = false;
+        for (int r = 0; r < rows; r++) {
+            int pos = p->batch->pos[t->token + r / t->heads];
+            visible[r] = MAX(0, MIN(DEV_PAGE, pos + 1 - page * DEV_PAGE));
+            first[r] = at->window > 0 ? MAX(0, MIN(DEV_PAGE, pos + 1 - at->window - page * DEV_PAGE)) : 0;
+            any |= visible[r] > first[r];
+        }
+        if (!any)
+            continue;
+        const uint16_t *k = (const uint16_t *)(const void *)(view->pages[page] +
+            dev_kv_head_bytes(&p->kv) * (size_t)(at->layer * at->kv_heads + t->kv_head));
+        kern_attn a = {.rows = rows, .hd = hd, .q = q, .k = k, .v = k + hd * DEV_PAGE, .visible = visible,
+                       .first = at->window > 0 ? first : NULL, .softcap = at->softcap, .m = s.m, .l = s.l, .o = s.o};
+        p->dev->kern->attn_f16(&a);
+    }
+}
+
+// o / l of every row to its place in the output.
+static void finish(const cpu_plan *p, const graph_op *op, const tile *t, state s)
+{
+    int hd = op->att.head_dim;
+    const graph_value *v = cpu_value(p, op->out[0]);
+    for (int r = 0; r < t->tokens * t->heads; r++) {
+        float *y = cpu_f32(p, v, t->token + r / t->heads) + (t->head + r % t->heads) * hd;
+        const float *o = s.o + r * hd;
+        for (int i = 0; i < hd; i++)
+            y[i] = o[i] / s.l[r];
+    }
+}
+
+static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
+{
+    cpu_plan *p = w->plan;
+    int hd = op->att.head_dim, from, to;
+    float *q = w->scratch;
+    state span = state_at(q + KERN_ATTN_ROWS * hd), all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(hd));
+    tiling walk;
+    tile t;
+    tiling_start(&walk, p, &op->att);
+    while (pool_next(next, INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
+        gather(p, op, &t, q);
+        state_clear(all, hd);
+        for (int i = 0; i < t.spans; i++) {
+            attend_span(p, &op->att, &t, t.first_span + i, q, span);
+            state_merge(all, span, t.tokens * t.heads, hd);
+        }
+        finish(p, op, &t, all);
+    }
+}
+
+// The threads share out (tile, span); after a barrier each tile's spans are merged by one thread.
+static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, int spans)
+{
+    cpu_plan *p = w->plan;
+    int hd = op->att.head_dim, from, to;
+    size_t each = state_floats(hd);
+    float *q = w->scratch;
+    tiling walk;
+    tile t;
+    tiling_start(&walk, p, &op->att);
+    while (pool_next(&next[0], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from / spans, &t)) {
+        int i = from % spans;
+        if (i >= t.spans)
+            continue;
+        gather(p, op, &t, q);
+        attend_span(p, &op->att, &t, t.first_span + i, q, state_at(p->partial + (size_t)from * each));
+    }
+    pool_barrier(p->dev->threads);
+    state all = state_at(q);
+    tiling_start(&walk, p, &op->att);
+    while (pool_next(&next[1], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
+        state_clear(all, hd);
+        for (int i = 0; i < t.spans; i++)
+            state_merge(all, state_at(p->partial + (size_t)(from * spans + i) * each), t.tokens * t.heads, hd);
+        finish(p, op, &t, all);
+    }
+}
+
+// Tiles of the layer, and the most spans any has.
+static int count_tiles(const cpu_plan *p, const graph_attention *at, int *spans)
+{
+    tiling walk;
+    tile t;
+    int n = 0;
+    *spans = 1;
+    for (tiling_start(&walk, p, at); tiling_at(&walk, n, &t); n += at->kv_heads * walk.parts)
+        *spans = MAX(*spans, t.spans);
+    return n;
+}
+
+void cpu_attend(cpu_worker *w, const graph_op *op, int index)
+{
+    cpu_plan *p = w->plan;
+    atomic_int *next = &p->counters[2 * index];
+    int spans, tiles = count_tiles(p, &op->att, &spans);
+    // With four tiles a thread the shares come out even by themselves.
+    bool split = spans > 1 && tiles < 4 * w->nth &&
+                 (size_t)tiles * (size_t)spans * state_floats(op->att.head_dim) <= CPU_PARTIAL_FLOATS;
+    if (split)
+        attend_split(w, op, next, spans);
+    else
+        attend_tiles(w, op, next);
+
+    // Only the quantized forms need whole blocks, which may straddle heads: a second pass over finished rows.
+    const graph_value *out = cpu_value(p, op->out[0]);
+    if (out->forms == 1u << GRAPH_F32)
+        return;
+    pool_barrier(p->dev->threads);
+    int blocks = (out->width + KERN_SUPER - 1) / KERN_SUPER, from, to;
+    cpu_share(w, w->batch->n_tokens * blocks, &from, &to);
+    for (int u = from; u < to; u++) {
+        int row = u / blocks, c = u % blocks * KERN_SUPER;
+        cpu_emit(p, out, row, c, MIN(c + KERN_SUPER, out->width), cpu_f32(p, out, row) + c);
+    }
+}
+
+size_t cpu_attend_scratch(int head_dim)
+{
+    return (size_t)KERN_ATTN_ROWS * (size_t)head_dim + 2 * state_floats(head_dim);
+}

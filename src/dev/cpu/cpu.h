@@ -1,0 +1,93 @@
+// Inside of the CPU device: shared by its files, seen by nobody else.
+#ifndef DEV_CPU_CPU_H
+#define DEV_CPU_CPU_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "dev/dev.h"
+#include "kern/kern.h"
+
+typedef struct cpu_dev {
+    dev base;
+    pool *threads;
+    const kern_table *kern;
+    kern_weight *weights;   // [n_weights], by graph weight index
+    int n_weights;
+    uint8_t *packed;        // one block that holds every packed matrix
+    size_t packed_bytes;
+    char description[96];
+} cpu_dev;
+
+enum { CPU_PARTIAL_FLOATS = 1 << 22 };
+
+typedef struct cpu_plan {
+    cpu_dev *dev;
+    graph *g;
+    dev_kv_shape kv;
+    int max_tokens, max_outputs;
+    uint8_t *buffer;        // all activations, laid out by graph_plan
+    size_t buffer_bytes;
+    graph_layout layout;
+    float *rope;            // for each rope [max_tokens][2][half]: cosines, then sines, of the present batch
+    size_t *rope_offset;    // [ropes] in floats
+    size_t rope_floats;
+    float *scratch;         // [threads][scratch_floats]
+    size_t scratch_floats;
+    float *partial;         // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
+    atomic_int *counters;   // [ops][2]: how much of an operation's work is taken; zeroed before each run
+    const dev_batch *batch; // of the present run
+    atomic_int canceled_at; // operation after which all threads stop; INT_MAX while nobody asked
+} cpu_plan;
+
+// One thread's view of a run.
+typedef struct cpu_worker {
+    cpu_plan *plan;
+    const dev_batch *batch;
+    int ith, nth;
+    float *scratch;
+} cpu_worker;
+
+static inline const graph_value *cpu_value(const cpu_plan *p, int id)
+{
+    return &p->g->values[id];
+}
+
+// Rows of a value in the present batch, and for the layout (the plan's largest).
+static inline int cpu_rows(const cpu_plan *p, const graph_value *v)
+{
+    return v->rows == GRAPH_TOKENS ? p->batch->n_tokens : p->batch->n_outputs;
+}
+static inline int cpu_max_rows(const cpu_plan *p, const graph_value *v)
+{
+    return v->rows == GRAPH_TOKENS ? p->max_tokens : p->max_outputs;
+}
+
+static inline float *cpu_f32(const cpu_plan *p, const graph_value *v, int row)
+{
+    return (float *)(void *)(p->buffer + v->offset[GRAPH_F32]) + (size_t)row * (size_t)v->width;
+}
+
+// rows.c: row-wise operations, and writing a finished row in the forms its readers want.
+void cpu_embed(cpu_worker *w, const graph_op *op, int index);
+void cpu_norm(cpu_worker *w, const graph_op *op, int index);
+void cpu_glu(cpu_worker *w, const graph_op *op, int index);
+void cpu_pick(cpu_worker *w, const graph_op *op, int index);
+void cpu_store(cpu_worker *w, const graph_op *op, int index);
+void cpu_rope_tables(cpu_worker *w);
+// Writes columns [from, to) of a row of `v`, x[0] being column `from`, in every form its readers want. `from` is a
+// multiple of 256; `to` is one too, or the width.
+void cpu_emit(const cpu_plan *p, const graph_value *v, int row, int from, int to, const float *x);
+// The contiguous share of `total` items that belongs to this thread.
+void cpu_share(const cpu_worker *w, int total, int *from, int *to);
+
+// matmul.c
+void cpu_matmul(cpu_worker *w, const graph_op *op, int index);
+// attend.c: runs a barrier of its own when work is split along the context.
+void cpu_attend(cpu_worker *w, const graph_op *op, int index);
+size_t cpu_attend_scratch(int head_dim);  // floats of scratch a thread needs
+
+// weights.c
+int cpu_load(dev *d, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx, err *e);
+
+#endif

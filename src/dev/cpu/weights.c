@@ -1,0 +1,82 @@
+// Weights of the CPU device: packed once into the panels the kernels read (kern.h), all in one block.
+#include "dev/cpu/cpu.h"
+
+typedef struct loading {
+    cpu_dev *d;
+    const graph *g;
+    const size_t *offset;    // [n_weights] in the packed block; SIZE_MAX: used as it lies in the file
+    atomic_int next;         // weight being taken
+    _Atomic uint64_t done;
+    uint64_t total;
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+} loading;
+
+enum { PACK_ROWS = 256 };  // rows a step of work: small enough to share, large enough for long reads
+
+static void pack_worker(void *ctx, int ith, int nth)
+{
+    loading *l = ctx;
+    int unit = 0;
+    for (int i = 0; i < l->g->n_weights; i++) {
+        if (l->offset[i] == SIZE_MAX)
+            continue;
+        const graph_weight *w = &l->g->weights[i];
+        size_t row_bytes = quant_row_bytes(w->type, (uint64_t)w->k);
+        for (int row = 0; row < w->n; row += PACK_ROWS, unit++) {
+            if (unit % nth != ith)
+                continue;
+            int end = MIN(row + PACK_ROWS, w->n);
+            kern_pack(w->type, w->n, w->k, w->data, l->d->packed + l->offset[i], row, end);
+            // The file's pages are not needed again: what stays resident is the packed copy.
+            os_map_dontneed((const uint8_t *)w->data + (size_t)row * row_bytes, (size_t)(end - row) * row_bytes);
+            uint64_t done = atomic_fetch_add(&l->done, (uint64_t)(end - row) * row_bytes);
+            if (ith == 0 && l->progress)
+                l->progress(l->ctx, done, l->total);
+        }
+    }
+}
+
+int cpu_load(dev *base, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx, err *e)
+{
+    cpu_dev *d = (cpu_dev *)base;
+    size_t *offset = mem_calloc(MEM_OTHER, (size_t)g->n_weights, sizeof *offset);
+    d->weights = mem_calloc(MEM_WEIGHTS, (size_t)g->n_weights, sizeof *d->weights);
+    if (!offset || !d->weights) {
+        mem_free(offset);
+        return err_set(e, ST_NOMEM, "no memory for the weight table");
+    }
+    d->n_weights = g->n_weights;
+    loading l = {.d = d, .g = g, .offset = offset, .progress = progress, .ctx = ctx};
+    for (int i = 0; i < g->n_weights; i++) {
+        const graph_weight *w = &g->weights[i];
+        size_t bytes = w->lookup_only ? 0 : kern_packed_bytes(w->type, w->n, w->k);
+        offset[i] = bytes ? d->packed_bytes : SIZE_MAX;
+        d->packed_bytes += (size_t)round_up(bytes, 64);
+        l.total += bytes;
+    }
+    d->packed = mem_pages_alloc(MEM_WEIGHTS, d->packed_bytes);
+    if (!d->packed) {
+        mem_free(offset);
+        return err_set(e, ST_NOMEM, "no memory for %zu MB of weights", d->packed_bytes >> 20);
+    }
+    pool_run(d->threads, pack_worker, &l);
+    for (int i = 0; i < g->n_weights; i++) {
+        const graph_weight *w = &g->weights[i];
+        bool packed = offset[i] != SIZE_MAX;
+        int panels = (w->n + KERN_PANEL - 1) / KERN_PANEL;
+        d->weights[i] = (kern_weight){
+            .type = w->type,
+            .family = packed ? kern_family_of(w->type) : KERN_DECODE,
+            .n = w->n,
+            .k = w->k,
+            .panel_bytes = packed ? kern_packed_bytes(w->type, w->n, w->k) / (size_t)panels
+                                  : quant_row_bytes(w->type, (uint64_t)w->k) * KERN_PANEL,
+            .data = packed ? d->packed + offset[i] : w->data,
+        };
+    }
+    mem_free(offset);
+    if (progress)
+        progress(ctx, l.total, l.total);
+    return ST_OK;
+}

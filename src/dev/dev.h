@@ -1,0 +1,85 @@
+// The door of the dev room: a device holds weights and KV pages and runs a graph over a batch.
+//
+// Today there is one kind, the CPU; others (Vulkan, CUDA) will stand behind the same table. A device is used
+// from one thread at a time.
+#ifndef DEV_DEV_H
+#define DEV_DEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "graph/graph.h"
+
+typedef struct dev dev;
+typedef struct dev_plan dev_plan;
+
+// The shape of KV memory. A page holds DEV_PAGE tokens of all layers: for each layer, for each KV head, K as
+// [head_dim][64] (a token is a column) and then V as [64][head_dim], F16. K lies transposed so that scores of
+// 16 keys are one vector, without horizontal sums.
+enum { DEV_PAGE = 64 };
+typedef struct dev_kv_shape {
+    int layers, kv_heads, head_dim;
+} dev_kv_shape;
+
+static inline size_t dev_kv_head_bytes(const dev_kv_shape *s)  // K and V of one head in one page
+{
+    return (size_t)s->head_dim * DEV_PAGE * 2 * 2;
+}
+static inline size_t dev_kv_page_bytes(const dev_kv_shape *s)
+{
+    return dev_kv_head_bytes(s) * (size_t)s->kv_heads * (size_t)s->layers;
+}
+
+// A sequence as a batch sees it: position p lies in page p / DEV_PAGE, slot p % DEV_PAGE.
+typedef struct dev_kv_view {
+    uint8_t *const *pages;
+} dev_kv_view;
+
+// Tokens of one or more sequences to run together. The tokens of one sequence stand next to each other, at
+// rising consecutive positions; each sees all earlier positions of its sequence and itself.
+typedef struct dev_batch {
+    int n_tokens;            // 1..the plan's tokens
+    const int32_t *token;    // [n_tokens] 0 <= id < vocabulary
+    const int32_t *pos;      // [n_tokens]
+    const int32_t *seq;      // [n_tokens] index into views
+    int n_outputs;           // 0..the plan's outputs
+    const int32_t *output;   // [n_outputs] indices of tokens whose logits are wanted, rising
+    const dev_kv_view *views;
+    // Asked between operations; true stops the run. May be NULL.
+    bool (*cancel)(void *ctx);
+    void *cancel_ctx;
+} dev_batch;
+
+typedef struct dev_ops {
+    void (*free)(dev *d);
+    // Takes the weight matrices of a graph over (re-laid for the device, original pages released); called once.
+    // progress(ctx, done, total) is told bytes; it may be NULL.
+    int (*load)(dev *d, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+                err *e);
+    // Buffers and steps for batches up to the given sizes; the graph and the shape must outlive the plan.
+    int (*plan)(dev *d, graph *g, const dev_kv_shape *kv, int tokens, int outputs, dev_plan **out, err *e);
+    void (*plan_free)(dev_plan *p);
+    // Runs one batch. *logits is [n_outputs][vocabulary], valid until the next run. 0 or ST_CANCELED; allocates
+    // nothing.
+    int (*run)(dev_plan *p, const dev_batch *b, const float **logits);
+    graph_layout (*layout)(const dev_plan *p);
+    size_t (*weight_bytes)(const dev *d);  // memory the re-laid weights take
+    const char *(*describe)(const dev *d); // "cpu amx, 2 threads"
+    graph_form_fn *form_of;
+} dev_ops;
+
+struct dev {
+    const dev_ops *ops;
+};
+
+typedef struct dev_cpu_options {
+    int threads;      // 0: as many as the process may use
+    const char *isa;  // NULL: the best; else the most to use: "scalar", "avx2", "avx512", "amx", "neon"
+    bool pin;         // bind worker threads to processors
+} dev_cpu_options;
+
+int dev_cpu_new(dev **out, const dev_cpu_options *o, err *e);  // ST_INVALID, ST_NOMEM, ST_IO
+
+#endif

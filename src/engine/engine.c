@@ -1,0 +1,93 @@
+// The engine: opening in the right order, and turning rows into a device batch.
+#include "engine/engine.h"
+
+static int alloc_arrays(engine *x)
+{
+    size_t n = (size_t)x->batch;
+    x->token = mem_calloc(MEM_BUFFERS, n, sizeof *x->token);
+    x->pos = mem_calloc(MEM_BUFFERS, n, sizeof *x->pos);
+    x->seq = mem_calloc(MEM_BUFFERS, n, sizeof *x->seq);
+    x->output = mem_calloc(MEM_BUFFERS, n, sizeof *x->output);
+    x->views = mem_calloc(MEM_BUFFERS, n, sizeof *x->views);
+    return x->token && x->pos && x->seq && x->output && x->views ? ST_OK : ST_NOMEM;
+}
+
+static int open_parts(engine *x, const engine_options *o, err *e)
+{
+    dev_cpu_options cpu = {.threads = o->threads, .isa = o->cpu, .pin = !o->no_pin};
+    int rc = dev_cpu_new(&x->dev, &cpu, e);
+    if (!rc)
+        rc = model_load(&x->model, x->file, x->dev->ops->form_of, e);
+    if (rc)
+        return rc;
+    int trained = x->model.params.context;
+    x->context = o->context > 0 ? o->context : MIN(trained, 4096);
+    if (x->context > trained)
+        return err_set(e, ST_LIMIT, "%s: context of %d tokens asked, the model was trained for %d", gguf_path(x->file),
+                       x->context, trained);
+    rc = x->dev->ops->load(x->dev, &x->model.graph, o->progress, o->progress_ctx, e);
+    if (!rc)
+        rc = x->dev->ops->plan(x->dev, &x->model.graph, &x->model.kv, x->batch, x->outputs, &x->plan, e);
+    if (!rc)  // one page more: a fork may hold a copy of a half-written one
+        rc = kv_new(&x->kv, &x->model.kv, (x->context + DEV_PAGE - 1) / DEV_PAGE + 1, e);
+    if (!rc && alloc_arrays(x))
+        rc = err_set(e, ST_NOMEM, "no memory for a batch of %d tokens", x->batch);
+    return rc;
+}
+
+int engine_open(engine *x, const gguf *file, const engine_options *o, err *e)
+{
+    *x = (engine){.file = file, .batch = o->batch ? o->batch : 512, .outputs = o->outputs ? o->outputs : 64};
+    if (x->batch < 1 || x->batch > 8192)
+        return err_set(e, ST_INVALID, "batch of %d tokens, allowed 1..8192", x->batch);
+    if (o->context < 0)
+        return err_set(e, ST_INVALID, "context of %d tokens, allowed 1 and more", o->context);
+    x->outputs = MIN(x->outputs, x->batch);
+    x->threads = o->threads > 0 ? o->threads : os_cpu_count();
+    int rc = open_parts(x, o, e);
+    if (rc)
+        engine_close(x);
+    return rc;
+}
+
+void engine_close(engine *x)
+{
+    kv_free(x->kv);
+    if (x->plan)
+        x->dev->ops->plan_free(x->plan);
+    model_done(&x->model);
+    if (x->dev)
+        x->dev->ops->free(x->dev);
+    mem_free(x->token);
+    mem_free(x->pos);
+    mem_free(x->seq);
+    mem_free(x->output);
+    mem_free(x->views);
+    *x = (engine){0};
+}
+
+int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits, bool (*cancel)(void *ctx),
+                void *cancel_ctx, err *e)
+{
+    dev_batch b = {.token = x->token, .pos = x->pos, .seq = x->seq, .output = x->output, .views = x->views,
+                   .cancel = cancel, .cancel_ctx = cancel_ctx};
+    for (int r = 0; r < n_rows; r++) {
+        int rc = kv_seq_reserve(rows[r].seq, rows[r].n, e);
+        if (rc)
+            return rc;
+        x->views[r] = kv_seq_view(rows[r].seq);
+        int start = kv_seq_length(rows[r].seq);
+        for (int i = 0; i < rows[r].n; i++) {
+            if (i >= rows[r].n - rows[r].outputs)
+                x->output[b.n_outputs++] = b.n_tokens;
+            x->token[b.n_tokens] = rows[r].tokens[i];
+            x->pos[b.n_tokens] = start + i;
+            x->seq[b.n_tokens++] = r;
+        }
+    }
+    if (x->dev->ops->run(x->plan, &b, logits) == ST_CANCELED)
+        return err_set(e, ST_CANCELED, "stopped");
+    for (int r = 0; r < n_rows; r++)
+        kv_seq_advance(rows[r].seq, rows[r].n);
+    return ST_OK;
+}

@@ -1,0 +1,53 @@
+// The door of the engine room: one model on one device with its KV store, and steps over rows of sequences.
+//
+// A step takes tokens of one or several sequences, runs them through the model together, and gives the logits
+// that were asked for. Cutting work into steps is the caller's; the results do not depend on how it is cut.
+// Used from one thread at a time.
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/base.h"
+#include "dev/dev.h"
+#include "kv/kv.h"
+#include "model/model.h"
+
+typedef struct engine_options {
+    int threads;       // 0: all
+    int context;       // tokens the KV store holds; 0: min(trained, 4096)
+    int batch;         // most tokens a step; 0: 512
+    int outputs;       // most logits rows a step; 0: 64
+    const char *cpu;   // NULL: best
+    bool no_pin;
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+} engine_options;
+
+typedef struct engine {
+    const gguf *file;   // borrowed
+    model model;
+    dev *dev;
+    dev_plan *plan;
+    kv *kv;
+    int context, batch, outputs, threads;
+    // Arrays of a step, [batch]:
+    int32_t *token, *pos, *seq, *output;
+    dev_kv_view *views;
+} engine;
+
+int engine_open(engine *x, const gguf *file, const engine_options *o, err *e);
+void engine_close(engine *x);
+
+// One piece of a step: n tokens appended to a sequence; logits after the last `outputs` of them are wanted.
+typedef struct engine_row {
+    kv_seq *seq;
+    const int32_t *tokens;
+    int n, outputs;
+} engine_row;
+
+// Runs all rows (different sequences; tokens together <= batch, outputs together <= outputs). *logits then holds
+// the wanted rows in order, [vocabulary] each, until the next step. On failure (ST_LIMIT: no KV page left,
+// ST_CANCELED, ST_NOMEM) no sequence has grown. cancel may be NULL.
+int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits, bool (*cancel)(void *ctx),
+                void *cancel_ctx, err *e);
+
+#endif

@@ -1,0 +1,143 @@
+// The door of the graph room: a model's forward pass as a list of operations, and the plan of its buffers.
+//
+// A model builds its graph once, when it is loaded. Operations stand in the order they run. A value is a table
+// with one row of `width` floats for each token of the batch (or for each token whose logits are wanted); how
+// many rows there are is known only when a batch comes, so every plan is made for the largest batch.
+// Who reads a value decides in which forms its producer writes it (F32, or quantized for matmuls): that is
+// the fusion of "normalise + quantize" and its like, without an operation of its own.
+#ifndef GRAPH_GRAPH_H
+#define GRAPH_GRAPH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+// A matrix of the model: n rows (outputs) x k columns (inputs), as the file holds it.
+typedef struct graph_weight {
+    const char *name;  // tensor name; for messages
+    int type;          // enum quant_type
+    int n, k;
+    const void *data;  // borrowed: the mapped file
+    bool lookup_only;  // read row by row (an embedding table), never multiplied
+} graph_weight;
+
+enum graph_rows {
+    GRAPH_TOKENS,   // one row a token of the batch
+    GRAPH_OUTPUTS,  // one row a token whose logits are wanted
+};
+
+enum graph_form {
+    GRAPH_F32,
+    GRAPH_Q8_32,   // int8, a scale and a sum each 32
+    GRAPH_Q8_256,  // int8, a scale each 256, a sum each 16
+    GRAPH_FORMS
+};
+
+typedef struct graph_value {
+    int width;
+    enum graph_rows rows;
+    unsigned forms;              // bit per enum graph_form that somebody reads; set by graph_finish
+    int first, last;             // first and last operation that touches it
+    size_t offset[GRAPH_FORMS];  // in the activation buffer; set by graph_plan
+} graph_value;
+
+enum graph_op_kind {
+    GRAPH_EMBED,   // out[0] = table row of each token (times scale)
+    GRAPH_NORM,    // x += add (if any); out[0] = rms_norm(x) * vec. x = in[0] is updated in place, add = in[1]
+    GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i]) for i < n_weights; one pass, one barrier
+    GRAPH_STORE,   // q = in[0], k = in[1], v = in[2]: norms of heads (vec, vec2 or NULL), rotary positions;
+                   // q stays in place, k and v go to the KV pages of `layer`
+    GRAPH_ATTEND,  // out[0] = attention of q = in[0] over the pages of `layer`
+    GRAPH_GLU,     // out[0] = silu(in[0]) * in[1]
+    GRAPH_PICK,    // out[0] = in[0] + in[1] for the output tokens only (in[1] may be absent)
+};
+
+// Rotary position embedding: which pairs turn, how fast. Shared by the layers that use it.
+typedef struct graph_rope {
+    int half;               // pairs turned; 0: none
+    bool neox;              // pairs (i, i + half) rather than (2i, 2i + 1)
+    const float *inv_freq;  // [half] radians per position
+    float scale;            // of the rotated values (YaRN's attention factor); 1 otherwise
+} graph_rope;
+
+// What attention needs to know of a layer.
+typedef struct graph_attention {
+    int layer;             // index of the layer's KV
+    int heads, kv_heads;   // heads is a multiple of kv_heads
+    int head_dim;
+    int rope;              // index into graph.ropes
+    int window;            // > 0: a token sees the last `window` positions, itself included
+    float softcap;         // > 0: scores are softcap * tanh(s / softcap)
+    float scale;           // of the scores, usually 1/sqrt(head_dim)
+    float eps;             // of the head norms
+} graph_attention;
+
+enum { GRAPH_MAX_WEIGHTS = 3, GRAPH_MAX_INPUTS = 3, GRAPH_NONE = -1 };
+
+typedef struct graph_op {
+    enum graph_op_kind kind;
+    int in[GRAPH_MAX_INPUTS];     // value indices, GRAPH_NONE where unused
+    int out[GRAPH_MAX_WEIGHTS];
+    int weight[GRAPH_MAX_WEIGHTS];              // indices into graph.weights (EMBED, MATMUL)
+    const float *bias[GRAPH_MAX_WEIGHTS];       // [n] or NULL
+    int n_weights;
+    const float *vec, *vec2;                    // NORM: weight; STORE: head norms of q and k
+    float eps, scale;
+    graph_attention att;                        // STORE, ATTEND
+} graph_op;
+
+typedef struct graph {
+    arena mem;
+    graph_op *ops;
+    int n_ops, cap_ops;
+    graph_value *values;
+    int n_values, cap_values;
+    graph_weight *weights;
+    int n_weights, cap_weights;
+    graph_rope *ropes;
+    int n_ropes, cap_ropes;
+    int logits;   // the value that holds the result, [outputs][vocabulary]
+    int failed;   // ST_NOMEM once an addition was lost; graph_finish reports it
+} graph;
+
+void graph_init(graph *g);
+void graph_done(graph *g);
+
+// Each returns an index. After a failed allocation they return 0 and graph_finish says so.
+int graph_add_weight(graph *g, graph_weight w);  // the same tensor twice gives the same index
+int graph_add_rope(graph *g, graph_rope r);
+int graph_embed(graph *g, int weight, float scale);
+// Returns the normalised value; `x` has `add` (or GRAPH_NONE) added to it first, in place.
+int graph_norm(graph *g, int x, int add, const float *vec, float eps);
+// out[i] for each of n weights; bias may be NULL, as may its entries.
+void graph_matmul(graph *g, int x, const int *weight, const float *const *bias, int n, int *out);
+void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float *k_norm, graph_attention att);
+int graph_attend(graph *g, int q, graph_attention att);
+int graph_glu(graph *g, int gate, int up);
+int graph_pick(graph *g, int x, int add);
+
+// The form in which a matmul with this weight type wants its input; given by the device.
+typedef enum graph_form graph_form_fn(int quant_type);
+
+// Derives forms and lifetimes. Call once, after the last operation and before graph_plan.
+int graph_finish(graph *g, int logits, graph_form_fn *form_of, err *e);
+
+// Lays the values out for at most `tokens` tokens and `outputs` outputs; values whose lifetimes do not meet
+// may share memory. Offsets are multiples of 64.
+typedef struct graph_layout {
+    size_t bytes;      // of the one buffer that holds all values
+    size_t unshared;   // what one buffer per value would take
+} graph_layout;
+graph_layout graph_plan(graph *g, int tokens, int outputs);
+
+// Parts of a quantized form, each [rows] x:
+size_t graph_q8_row_bytes(int width);                   // codes, padded to 64
+size_t graph_form_bytes(enum graph_form form, int width, int rows);  // all parts together
+// Where scales and sums begin, from the form's offset.
+size_t graph_q8_scale_offset(int width, int rows);
+size_t graph_q8_sum_offset(enum graph_form form, int width, int rows);
+
+#endif

@@ -1,0 +1,43 @@
+// The door of the kv room: keys and values of past tokens, in pages that sequences share.
+//
+// A page holds DEV_PAGE tokens of all layers (dev.h has its layout). A sequence is a list of pages and a length;
+// pages are counted, so a fork copies only the list, and a page that two sequences hold is copied before one of
+// them writes into it. Memory is reserved for all pages at the start and becomes resident page by page as it is
+// first used. Used from one thread at a time.
+#ifndef KV_KV_H
+#define KV_KV_H
+
+#include "base/base.h"
+#include "dev/dev.h"
+
+typedef struct kv kv;
+typedef struct kv_seq kv_seq;
+
+// At most `pages` pages. ST_NOMEM when the address space cannot be reserved.
+int kv_new(kv **out, const dev_kv_shape *shape, int pages, err *e);
+void kv_free(kv *s);  // every sequence must be freed before
+
+int kv_seq_new(kv *s, kv_seq **out, err *e);
+void kv_seq_free(kv_seq *q);  // NULL is allowed
+// A second sequence with the same past; costs a page list.
+int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e);
+int kv_seq_length(const kv_seq *q);
+// Forgets positions from `length` on.
+void kv_seq_truncate(kv_seq *q, int length);
+
+// Makes the next n positions writable: takes pages, copies a shared last one. ST_LIMIT when no page is free (the
+// sequence keeps what it had), ST_NOMEM.
+int kv_seq_reserve(kv_seq *q, int n, err *e);
+// The n tokens are written; n at most what was reserved.
+void kv_seq_advance(kv_seq *q, int n);
+// Valid until the next call that changes the sequence.
+dev_kv_view kv_seq_view(const kv_seq *q);
+
+typedef struct kv_stats {
+    int pages, used, shared;   // shared: held by more than one sequence
+    size_t page_bytes;
+    size_t resident_bytes;     // of pages ever used
+} kv_stats;
+void kv_get_stats(const kv *s, kv_stats *out);
+
+#endif

@@ -1,0 +1,46 @@
+// The door of the model room: from an open GGUF to a graph ready to run.
+//
+// One file per architecture in arch/ reads its hyper-parameters and lists its operations with the builder of
+// build.h; what is common to them (tensors by name and shape, rotary tables, checks) is here.
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "base/base.h"
+#include "dev/dev.h"
+#include "gguf/gguf.h"
+#include "graph/graph.h"
+
+typedef struct model_params {
+    int vocab, width, layers, heads, kv_heads, head_dim, ff;
+    int context;         // trained context length
+    float norm_eps;
+    int rope_dims;       // values of a head that turn
+    float rope_base;
+    bool rope_neox;
+    int window;          // 0: full attention
+} model_params;
+
+typedef struct model {
+    const gguf *file;            // borrowed
+    const struct model_arch *arch;
+    const char *arch_name;       // general.architecture
+    model_params params;
+    graph graph;                 // weights point into the file
+    dev_kv_shape kv;
+} model;
+
+// Reads and checks everything the architecture needs. Errors: ST_UNSUPPORTED (architecture, scaling kind),
+// ST_FORMAT (a key or tensor missing, misshapen, of the wrong type; the message names it with the numbers),
+// ST_NOMEM. `form_of` is the device's.
+int model_load(model *m, const gguf *file, graph_form_fn *form_of, err *e);
+void model_done(model *m);
+
+// The i-th architecture irori runs; NULL past the last.
+const char *model_arch_at(size_t i);
+
+// Parameters in all weight matrices and vectors, from the file's tensors.
+uint64_t model_parameter_count(const gguf *file);
+// The name of the most common matrix type, "Q4_K" say; with mixes as "Q4_K_M" when general.file_type says so.
+const char *model_quantization_name(const gguf *file);
+
+#endif
