@@ -64,11 +64,11 @@ static int normalize(tok_enc *c, const char *s, size_t n, bool prefix)
         tok_charsmap_next(t->charsmap, s + i, n - i, &len, &p, &k);
         for (size_t j = 0; j < k; j++) {
             bool mark = k - j >= 3 && memcmp(p + j, "\xE2\x96\x81", 3) == 0;
-            bool space = mark || p[j] == ' ';
+            // A U+2581 of the text itself stands for a space too, but is none that could be squeezed.
+            if (mark || p[j] != ' ' || !after_space || !t->squeeze)
+                buf_add_char(b, mark ? ' ' : p[j]);
+            after_space = p[j] == ' ';
             j += mark ? 2 : 0;
-            if (!(space && after_space && t->squeeze))
-                buf_add_char(b, space ? ' ' : p[j]);
-            after_space = space;
         }
     }
     size_t kept = prefix;
@@ -79,13 +79,17 @@ static int normalize(tok_enc *c, const char *s, size_t n, bool prefix)
     return b->failed ? tok_enc_nomem(c) : ST_OK;
 }
 
+// Scores are summed in float, as SentencePiece does: of cuts that are equally good its rounding decides. So that
+// long texts do not lose precision, the sum starts again from 0 at the next place that all cuts share.
+static const float START_AGAIN = -4096;
+
 struct step {
-    double score;   // best of all cuts that end here
+    float score;    // best of all cuts that end here
     uint32_t from;  // where the last piece of that cut begins
     int32_t id;     // -1: an unknown character
 };
 
-static void reach(struct step *at, uint32_t from, double score, int32_t id)
+static void reach(struct step *at, uint32_t from, float score, int32_t id)
 {
     if (at->from == UINT32_MAX || score > at->score)
         *at = (struct step){score, from, id};
@@ -93,10 +97,13 @@ static void reach(struct step *at, uint32_t from, double score, int32_t id)
 
 static void relax(const tok *t, const char *s, size_t n, struct step *best)
 {
+    size_t furthest = 0;  // that a piece from before i ends at
     for (size_t i = 0, len = 0; i < n; i += len) {
         uint32_t cp = 0, node = 0;
         len = utf8_decode(s + i, n - i, &cp);
         len = len ? len : 1;
+        if (furthest <= i && best[i].score < START_AGAIN)
+            best[i].score = 0;
         bool whole = false;  // some piece is exactly this character
         for (size_t k = i; k < n && (node = tok_trie_step(&t->pieces, node, (unsigned char)s[k])); k++) {
             int32_t id = t->pieces.value[node];
@@ -104,6 +111,7 @@ static void relax(const tok *t, const char *s, size_t n, struct step *best)
                 continue;
             reach(&best[k + 1], (uint32_t)i, best[i].score + t->score[id], id);
             whole = whole || k + 1 - i == len;
+            furthest = MAX(furthest, k + 1);
         }
         if (!whole)
             reach(&best[i + len], (uint32_t)i, best[i].score + t->unknown_score, -1);
