@@ -254,11 +254,30 @@ static int scan_shape(cursor *c, uint64_t *bytes, err *e)
     return ST_OK;
 }
 
-// One description; `needed` grows by what the tensor takes with padding. Bounds wait until the header's end is known.
-static int scan_tensor(gguf_part *p, cursor *c, uint64_t i, uint64_t *needed, uint64_t *furthest, err *e)
+// What the tensors seen so far ask of the data section, whose place is known only after the last description.
+typedef struct demand {
+    uint64_t all;       // bytes of all together, with padding
+    uint64_t furthest;  // where the last one ends
+    const char *name;   // which that is
+    uint64_t n;
+} demand;
+
+// Adds a tensor's bytes; false when it cannot be in a file of this size wherever the data begins.
+static bool demand_add(demand *d, const gguf_part *p, const char *name, uint64_t n, uint64_t offset, uint64_t bytes)
+{
+    uint64_t end;
+    if (!check_add(offset, bytes, &end) || end > p->map.size ||
+        !check_add(d->all, round_up(bytes, p->alignment), &d->all))
+        return false;
+    if (end > d->furthest)
+        *d = (demand){d->all, end, name, n};
+    return true;
+}
+
+static int scan_tensor(gguf_part *p, cursor *c, uint64_t i, demand *d, err *e)
 {
     const char *name = NULL;
-    uint64_t n = 0, bytes = 0, offset = 0, end = 0;
+    uint64_t n = 0, bytes = 0, offset = 0;
     int rc = read_name(c, GGUF_MAX_TENSOR_NAME, "tensor name", &name, &n, e);
     if (rc) {
         err_prefix(e, "tensor %llu of %llu", (unsigned long long)i + 1, (unsigned long long)p->n_tensors);
@@ -270,29 +289,25 @@ static int scan_tensor(gguf_part *p, cursor *c, uint64_t i, uint64_t *needed, ui
     if (!rc && offset % p->alignment != 0)
         rc = err_set(e, ST_FORMAT, "data offset %llu is no multiple of the alignment %llu",
                      (unsigned long long)offset, (unsigned long long)p->alignment);
-    if (!rc && (!check_add(offset, bytes, &end) ||
-                !check_add(*needed, bytes / p->alignment * p->alignment, needed) || end > p->map.size))
+    if (!rc && !demand_add(d, p, name, n, offset, bytes))
         rc = err_set(e, ST_FORMAT, "data of %llu bytes at offset %llu, the file has %zu bytes",
                      (unsigned long long)bytes, (unsigned long long)offset, p->map.size);
     if (rc) {
         err_prefix(e, "tensor %.*s", gguf_scan_shown(name, n), name);
         return rc;
     }
-    if (bytes % p->alignment != 0 && !check_add(*needed, p->alignment, needed))
-        return err_set(e, ST_FORMAT, "tensors need more than 2^64 bytes");
-    *furthest = MAX(*furthest, end);
     p->tensor_name_bytes += n + 1;
     return ST_OK;
 }
 
 static int scan_tensors(gguf_part *p, cursor *c, err *e)
 {
-    uint64_t needed = 0, furthest = 0;
+    demand d = {0};
     p->tensors_at = c->at;
     // name length, one character, dimensions, one dimension, type, offset
     int rc = expect(c, p->n_tensors, 8 + 1 + 4 + 8 + 4 + 8, "tensors", e);
     for (uint64_t i = 0; i < p->n_tensors && !rc; i++)
-        rc = scan_tensor(p, c, i, &needed, &furthest, e);
+        rc = scan_tensor(p, c, i, &d, e);
     if (rc)
         return rc;
     p->data_at = c->at;
@@ -300,11 +315,12 @@ static int scan_tensors(gguf_part *p, cursor *c, err *e)
         return ST_OK;
     p->data_at = round_up(c->at, p->alignment);
     uint64_t data = p->data_at < c->size ? c->size - p->data_at : 0;
-    if (furthest > data)
-        return err_set(e, ST_FORMAT, "tensor data ends at byte %llu, the file has %llu",
-                       (unsigned long long)(p->data_at + furthest), (unsigned long long)c->size);
-    if (needed > data + p->alignment - 1)  // each is within bounds, but together they cannot be: some overlap
-        return err_set(e, ST_FORMAT, "tensors need %llu bytes of data, the file has %llu", (unsigned long long)needed,
+    if (d.furthest > data)
+        return err_set(e, ST_FORMAT, "tensor %.*s: data ends at byte %llu, the file has %llu bytes",
+                       gguf_scan_shown(d.name, d.n), d.name, (unsigned long long)(p->data_at + d.furthest),
+                       (unsigned long long)c->size);
+    if (d.all > data + p->alignment - 1)  // each is within bounds, but together they cannot be: some overlap
+        return err_set(e, ST_FORMAT, "tensors need %llu bytes of data, the file has %llu", (unsigned long long)d.all,
                        (unsigned long long)data);
     return ST_OK;
 }
