@@ -1,11 +1,11 @@
 # The front door: each command installs what is missing, builds what changed, and runs. CMake does the work.
-.POSIX:
 .PHONY: help demo build test check format install clean
 PREFIX = /usr/local
 MODEL = models/irori-tiny-f16.gguf
+FLAGS =
 PROMPT = Tell me a short story about a fox.
 JOBS = $$(getconf _NPROCESSORS_ONLN)
-CONFIGURE = tools/deps.sh && { test -f build/release/build.ninja || cmake --preset release >/dev/null; }
+CONFIGURE = tools/deps.sh && { test -f build/release/build.ninja || cmake --preset release $(FLAGS) >/dev/null; }
 
 help:
 	@echo 'make demo     talk to the small model that comes along (MODEL=FILE for another)'

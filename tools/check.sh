@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 mkdir -p build/log
 jobs=$(getconf _NPROCESSORS_ONLN)
 
-build() {  # build PRESET [cmake options...]
+build() {  # build PRESET [build options...]
     preset=$1
     shift
-    cmake --preset "$preset" "$@" && cmake --build "build/$preset"
+    cmake --preset "$preset" && cmake --build "build/$preset" "$@"
 }
 tests() {  # tests PRESET [ctest options...]
     preset=$1
@@ -18,15 +18,15 @@ tests() {  # tests PRESET [ctest options...]
     ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure "$@"
 }
 
-stage_test() { make test; }
+stage_test() { make test FLAGS=-DIRORI_WERROR=ON; }
 stage_format() { git ls-files '*.[ch]' | xargs clang-format-14 --dry-run -Werror; }
 stage_layers() { python3 tools/check_layers.py && python3 tools/check_taste.py; }
-stage_werror() { build werror; }
+stage_werror() { build werror; }  # with clang; the stage "test" does it with gcc
 stage_asan() { build asan && tests asan -LE slow; }
-stage_tsan() { build tsan && tests tsan -L threads; }
+stage_tsan() { build tsan --target label_threads && tests tsan -L threads; }
 stage_arm64() { build arm64 && tests arm64 -LE slow; }
-stage_fuzz() {  # clang accepts everything too; each fuzzer runs a moment beyond its corpus
-    build fuzz -DIRORI_WERROR=ON || return 1
+stage_fuzz() {  # each fuzzer runs a moment beyond its corpus
+    build fuzz --target fuzzers || return 1
     for fuzzer in build/fuzz/tests/fuzz/fuzz_*; do
         [ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
         name=${fuzzer##*/fuzz_}
