@@ -196,7 +196,8 @@ bool gguf_array_str(const gguf *g, const char *key, uint64_t i, gguf_str *out)
     if (k == SIZE_MAX)
         return false;
     const uint8_t *value = g->keys[k].value;
-    if (gguf_load_u32(value) != GGUF_ARRAY || gguf_load_u32(value + 4) != GGUF_STRING || i >= gguf_load_u64(value + 8))
+    if (gguf_load_u32(value) != GGUF_ARRAY || gguf_load_u32(value + 4) != GGUF_STRING ||
+        i >= gguf_load_u64(value + 8))
         return false;
     const uint8_t *p = value + 16 + string_offsets(g, k)[i];
     *out = (gguf_str){(const char *)p + 8, (size_t)gguf_load_u64(p)};

@@ -47,8 +47,8 @@ typedef struct gguf_strings {
     const uint32_t *at;  // each from the first string's length field
 } gguf_strings;
 
-// Names to positions: slots hold position + 1, 0 is free; at most three quarters full. Four bytes a slot keeps it
-// within the memory bound. Seeded, so that a file cannot bring names that all collide.
+// Names to positions: slots hold position + 1, 0 is free; at most three quarters full. Four bytes a slot
+// keeps it within the memory bound. Seeded, so that a file cannot bring names that all collide.
 typedef struct gguf_index {
     uint32_t *slots;
     size_t cap;

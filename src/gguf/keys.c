@@ -1,6 +1,6 @@
-// What the well-known keys must be. A model file with a vocabulary of integers or a text where a count belongs is
-// refused at open, with the key's name, instead of failing strangely later. Keys that are not listed may be
-// anything: files carry what their makers like.
+// What the well-known keys must be. A model file with a vocabulary of integers or a text where a count
+// belongs is refused at open, with the key's name, instead of failing strangely later. Keys that are not
+// listed may be anything: files carry what their makers like.
 #include <string.h>
 
 #include "gguf/internal.h"
@@ -24,9 +24,15 @@ static const struct {
     unsigned bit;
     const char *text;
 } kind_names[] = {
-    {COUNT, "an integer >= 0"},         {INT, "an integer"},         {NUM, "a number"},
-    {BOOL, "a bool"},                   {STR, "a string"},           {COUNTS, "an array of integers >= 0"},
-    {INTS, "an array of integers"},     {NUMS, "an array of numbers"}, {BOOLS, "an array of bools"},
+    {COUNT, "an integer >= 0"},
+    {INT, "an integer"},
+    {NUM, "a number"},
+    {BOOL, "a bool"},
+    {STR, "a string"},
+    {COUNTS, "an array of integers >= 0"},
+    {INTS, "an array of integers"},
+    {NUMS, "an array of numbers"},
+    {BOOLS, "an array of bools"},
     {STRS, "an array of strings"},
 };
 
@@ -161,12 +167,12 @@ static bool matches(const char *pattern, const char *key, size_t n)
 static unsigned kinds_of(uint32_t type)
 {
     switch (type) {
-    case GGUF_U8: case GGUF_U16: case GGUF_U32: case GGUF_U64: case GGUF_I8: case GGUF_I16: case GGUF_I32:
-    case GGUF_I64: return COUNT | INT | NUM;  // the sign is looked at separately
-    case GGUF_F32: case GGUF_F64: return NUM;
+    case GGUF_F32:
+    case GGUF_F64: return NUM;
     case GGUF_BOOL: return BOOL;
     case GGUF_STRING: return STR;
-    default: return 0;
+    case GGUF_ARRAY: return 0;
+    default: return COUNT | INT | NUM;  // an integer; its sign is looked at separately
     }
 }
 
@@ -183,8 +189,8 @@ static int wrong_kind(const char *key, size_t n, const uint8_t *value, unsigned 
     uint32_t type = gguf_load_u32(value);
     bool array = type == GGUF_ARRAY;
     return err_set(e, ST_FORMAT, "key %.*s is %s%s (type %u), needed is %s", gguf_scan_shown(key, n), key,
-                   array ? "an array of " : "", gguf_scan_type_name(array ? gguf_load_u32(value + 4) : type), type,
-                   need);
+                   array ? "an array of " : "", gguf_scan_type_name(array ? gguf_load_u32(value + 4) : type),
+                   type, need);
 }
 
 // Refuses integers below 0; p is the first of `count` values of this type.
@@ -198,8 +204,8 @@ static int check_sign(const char *key, size_t n, uint32_t type, const uint8_t *p
             continue;
         uint64_t v = UINT64_MAX;
         memcpy(&v, p + i * size, size);
-        return err_set(e, ST_FORMAT, "key %.*s has value %lld, at least 0 needed", gguf_scan_shown(key, n), key,
-                       (long long)v);
+        return err_set(e, ST_FORMAT, "key %.*s has value %lld, at least 0 needed", gguf_scan_shown(key, n),
+                       key, (long long)v);
     }
     return ST_OK;
 }

@@ -78,8 +78,9 @@ static int fill_tensors(gguf *g, const gguf_part *part, size_t first, char **nam
         p = take_name(names, &t->name, p);
         size_t same = gguf_index_add(&g->tensor_index, g->tensors, sizeof *g->tensors, i);
         if (same != i)
-            return err_set(e, ST_FORMAT, "tensor %s at byte %llu is there twice: tensors %zu and %zu of %zu", t->name,
-                           (unsigned long long)(start - part->map.data), same + 1, i + 1, g->n_tensors);
+            return err_set(e, ST_FORMAT, "tensor %s at byte %llu is there twice: tensors %zu and %zu of %zu",
+                           t->name, (unsigned long long)(start - part->map.data), same + 1, i + 1,
+                           g->n_tensors);
         t->n_dims = gguf_load_u32(p);
         p += 4;
         uint64_t rows = 1;
@@ -129,12 +130,13 @@ static int overlap(const gguf_part *part, const gguf_tensor *a, const gguf_tenso
     if (a->data + a->size <= b->data)
         return ST_OK;
     const uint8_t *base = part->map.data;
-    return err_set(e, ST_FORMAT, "tensor %s at byte %llu overlaps tensor %s, which ends at byte %llu", b->name,
-                   (unsigned long long)(b->data - base), a->name, (unsigned long long)(a->data + a->size - base));
+    return err_set(e, ST_FORMAT, "tensor %s at byte %llu overlaps tensor %s, which ends at byte %llu",
+                   b->name, (unsigned long long)(b->data - base), a->name,
+                   (unsigned long long)(a->data + a->size - base));
 }
 
-// No byte of data belongs to two tensors. Nearly all files list tensors in the order of their data; only others
-// need the sort.
+// No byte of data belongs to two tensors. Nearly all files list tensors in the order of their data; only
+// others need the sort.
 static int check_overlap(const gguf_part *part, const gguf_tensor *t, err *e)
 {
     size_t n = (size_t)part->n_tensors;
@@ -169,7 +171,8 @@ static int allocate(gguf *g, err *e)
     g->tensors = mem_alloc(MEM_GGUF, g->n_tensors * sizeof *g->tensors);
     if (!g->names || !g->keys || !g->arrays || !g->string_at || !g->tensors ||
         gguf_index_init(&g->key_index, g->n_keys) || gguf_index_init(&g->tensor_index, g->n_tensors))
-        return err_set(e, ST_NOMEM, "no memory for the tables of %zu keys and %zu tensors", g->n_keys, g->n_tensors);
+        return err_set(e, ST_NOMEM, "no memory for the tables of %zu keys and %zu tensors", g->n_keys,
+                       g->n_tensors);
     return ST_OK;
 }
 

@@ -15,9 +15,10 @@ static const struct {
     const char *name;
     uint32_t size;
 } value_types[] = {
-    [GGUF_U8] = {"u8", 1},         [GGUF_I8] = {"i8", 1},       [GGUF_U16] = {"u16", 2}, [GGUF_I16] = {"i16", 2},
-    [GGUF_U32] = {"u32", 4},       [GGUF_I32] = {"i32", 4},     [GGUF_F32] = {"f32", 4}, [GGUF_BOOL] = {"bool", 1},
-    [GGUF_STRING] = {"string", 0}, [GGUF_ARRAY] = {"array", 0}, [GGUF_U64] = {"u64", 8}, [GGUF_I64] = {"i64", 8},
+    [GGUF_U8] = {"u8", 1},       [GGUF_I8] = {"i8", 1},     [GGUF_U16] = {"u16", 2},
+    [GGUF_I16] = {"i16", 2},     [GGUF_U32] = {"u32", 4},   [GGUF_I32] = {"i32", 4},
+    [GGUF_F32] = {"f32", 4},     [GGUF_BOOL] = {"bool", 1}, [GGUF_STRING] = {"string", 0},
+    [GGUF_ARRAY] = {"array", 0}, [GGUF_U64] = {"u64", 8},   [GGUF_I64] = {"i64", 8},
     [GGUF_F64] = {"f64", 8},
 };
 
@@ -93,8 +94,9 @@ static int read_name(cursor *c, uint64_t most, const char *what, const char **na
         uint32_t cp;
         k = utf8_decode(*name + i, (size_t)*n - i, &cp);
         if (k == 0 || cp < 0x20 || cp == 0x7f)
-            return err_set(e, ST_FORMAT, "%s at byte %llu has byte 0x%02x at %llu, printable UTF-8 is allowed", what,
-                           (unsigned long long)at, (unsigned char)(*name)[i], (unsigned long long)(at + 8 + i));
+            return err_set(e, ST_FORMAT, "%s at byte %llu has byte 0x%02x at %llu, printable text needed",
+                           what, (unsigned long long)at, (unsigned char)(*name)[i],
+                           (unsigned long long)(at + 8 + i));
     }
     return ST_OK;
 }
@@ -227,8 +229,8 @@ static int scan_shape(cursor *c, uint64_t *bytes, err *e)
     uint64_t dims[GGUF_MAX_DIMS] = {1, 1, 1, 1}, rows = 1, at = c->at;
     int rc = read_u32(c, &n_dims, "number of dimensions", e);
     if (!rc && (n_dims < 1 || n_dims > GGUF_MAX_DIMS))
-        return err_set(e, ST_FORMAT, "%u dimensions at byte %llu, 1 to %d allowed", n_dims, (unsigned long long)at,
-                       GGUF_MAX_DIMS);
+        return err_set(e, ST_FORMAT, "%u dimensions at byte %llu, 1 to %d allowed", n_dims,
+                       (unsigned long long)at, GGUF_MAX_DIMS);
     for (uint32_t d = 0; d < n_dims && !rc; d++) {
         rc = read_u64(c, &dims[d], "dimension", e);
         if (!rc && dims[d] < 1)
@@ -241,13 +243,14 @@ static int scan_shape(cursor *c, uint64_t *bytes, err *e)
         return rc;
     const quant_info *info = type <= INT32_MAX ? quant_type_info((int)type) : NULL;
     if (!info)
-        return err_set(e, ST_UNSUPPORTED, "tensor type %u at byte %llu is not known; known types are in 0 to %d", type,
+        return err_set(e, ST_UNSUPPORTED, "tensor type %u at byte %llu, known types are in 0 to %d", type,
                        (unsigned long long)c->at - 4, QT_COUNT - 1);
     if (dims[0] % info->block_elems != 0)
         return err_set(e, ST_FORMAT, "rows of %llu values do not divide into %s blocks of %u",
                        (unsigned long long)dims[0], info->name, info->block_elems);
-    if (!check_mul(dims[0] / info->block_elems, info->block_bytes, bytes) || !check_mul(dims[1], dims[2], &rows) ||
-        !check_mul(rows, dims[3], &rows) || !check_mul(*bytes, rows, bytes) || *bytes > INT64_MAX)
+    if (!check_mul(dims[0] / info->block_elems, info->block_bytes, bytes) ||
+        !check_mul(dims[1], dims[2], &rows) || !check_mul(rows, dims[3], &rows) ||
+        !check_mul(*bytes, rows, bytes) || *bytes > INT64_MAX)
         return err_set(e, ST_FORMAT, "size %llu x %llu x %llu x %llu of type %s is past 2^63 bytes",
                        (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2],
                        (unsigned long long)dims[3], info->name);
@@ -263,7 +266,8 @@ typedef struct demand {
 } demand;
 
 // Adds a tensor's bytes; false when it cannot be in a file of this size wherever the data begins.
-static bool demand_add(demand *d, const gguf_part *p, const char *name, uint64_t n, uint64_t offset, uint64_t bytes)
+static bool demand_add(demand *d, const gguf_part *p, const char *name, uint64_t n, uint64_t offset,
+                       uint64_t bytes)
 {
     uint64_t end;
     if (!check_add(offset, bytes, &end) || end > p->map.size ||
@@ -320,8 +324,8 @@ static int scan_tensors(gguf_part *p, cursor *c, err *e)
                        gguf_scan_shown(d.name, d.n), d.name, (unsigned long long)(p->data_at + d.furthest),
                        (unsigned long long)c->size);
     if (d.all > data + p->alignment - 1)  // each is within bounds, but together they cannot be: some overlap
-        return err_set(e, ST_FORMAT, "tensors need %llu bytes of data, the file has %llu", (unsigned long long)d.all,
-                       (unsigned long long)data);
+        return err_set(e, ST_FORMAT, "tensors need %llu bytes of data, the file has %llu",
+                       (unsigned long long)d.all, (unsigned long long)data);
     return ST_OK;
 }
 
@@ -338,8 +342,8 @@ static int scan_header(gguf_part *p, cursor *c, err *e)
     if (rc)
         return rc;
     if (p->version != 0 && (p->version & 0xffff) == 0)
-        return err_set(e, ST_UNSUPPORTED, "version field 0x%08x is that of a big-endian file; convert it to "
-                       "little-endian", p->version);
+        return err_set(e, ST_UNSUPPORTED, "version field 0x%08x is of a big-endian file; convert it",
+                       p->version);
     if (p->version < 2 || p->version > 3)
         return err_set(e, ST_UNSUPPORTED, "GGUF version %u, versions 2 and 3 are read", p->version);
     rc = read_u64(c, &p->n_tensors, "tensor count", e);
@@ -349,8 +353,8 @@ static int scan_header(gguf_part *p, cursor *c, err *e)
         rc = err_set(e, ST_FORMAT, "%llu keys at byte 16, at most %d allowed", (unsigned long long)p->n_keys,
                      GGUF_MAX_KEYS);
     if (!rc && p->n_tensors > GGUF_MAX_TENSORS)
-        rc = err_set(e, ST_FORMAT, "%llu tensors at byte 8, at most %d allowed", (unsigned long long)p->n_tensors,
-                     GGUF_MAX_TENSORS);
+        rc = err_set(e, ST_FORMAT, "%llu tensors at byte 8, at most %d allowed",
+                     (unsigned long long)p->n_tensors, GGUF_MAX_TENSORS);
     return rc ? rc : expect(c, p->n_keys, 8 + 1 + 4 + 1, "keys", e);
 }
 

@@ -1,6 +1,6 @@
-// Split models: "NAME-00001-of-0000N.gguf" and its brothers. The first part carries the metadata; every part says
-// which it is (split.no, from 0) and of how many (split.count), so a part that is another part again (a link, a
-// copy) shows.
+// Split models: "NAME-00001-of-0000N.gguf" and its brothers. The first part carries the metadata; every part
+// says which it is (split.no, from 0) and of how many (split.count), so a part that is another part again (a
+// link, a copy) shows.
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +13,8 @@ static bool read_suffix(const char *path, unsigned *no, unsigned *count)
 {
     size_t n = strlen(path);
     int end = 0;
-    return n >= SUFFIX && sscanf(path + n - SUFFIX, "-%5u-of-%5u.gguf%n", no, count, &end) == 2 && end == SUFFIX;
+    return n >= SUFFIX && sscanf(path + n - SUFFIX, "-%5u-of-%5u.gguf%n", no, count, &end) == 2 &&
+           end == SUFFIX;
 }
 
 static int check_first(const gguf *g, err *e)
@@ -22,18 +23,19 @@ static int check_first(const gguf *g, err *e)
     unsigned no = 0, count = 0;
     bool named = read_suffix(g->path, &no, &count);
     if (!p->has_split && named && count > 1)
-        return err_set(e, ST_FORMAT, "the name says part %u of %u, but the file has no key split.count", no, count);
+        return err_set(e, ST_FORMAT, "the name says part %u of %u, but the file has no key split.count", no,
+                       count);
     if (p->split_count < 1 || p->split_count > GGUF_MAX_PARTS)
-        return err_set(e, ST_FORMAT, "key split.count is %llu, 1 to %d allowed", (unsigned long long)p->split_count,
-                       GGUF_MAX_PARTS);
+        return err_set(e, ST_FORMAT, "key split.count is %llu, 1 to %d allowed",
+                       (unsigned long long)p->split_count, GGUF_MAX_PARTS);
     if (p->split_count == 1)
         return ST_OK;
     if (p->split_no != 0)
-        return err_set(e, ST_INVALID, "part %llu of %llu of a split model; open part 1, the others are found beside it",
+        return err_set(e, ST_INVALID, "part %llu of %llu of a split model; open part 1 instead",
                        (unsigned long long)p->split_no + 1, (unsigned long long)p->split_count);
     if (!named || no != 1 || count != p->split_count)
-        return err_set(e, ST_FORMAT, "part 1 of %llu: the name must end in -00001-of-%05llu.gguf for the others to "
-                       "be found", (unsigned long long)p->split_count, (unsigned long long)p->split_count);
+        return err_set(e, ST_FORMAT, "part 1 of %llu, so the name must end in -00001-of-%05llu.gguf",
+                       (unsigned long long)p->split_count, (unsigned long long)p->split_count);
     return ST_OK;
 }
 
@@ -43,8 +45,8 @@ static int check_part(const gguf_part *p, uint64_t no, uint64_t count, err *e)
         return err_set(e, ST_FORMAT, "key split.no is %llu, %llu needed", (unsigned long long)p->split_no,
                        (unsigned long long)no);
     if (p->split_count != count)
-        return err_set(e, ST_FORMAT, "key split.count is %llu, %llu needed", (unsigned long long)p->split_count,
-                       (unsigned long long)count);
+        return err_set(e, ST_FORMAT, "key split.count is %llu, %llu needed",
+                       (unsigned long long)p->split_count, (unsigned long long)count);
     return ST_OK;
 }
 
@@ -92,7 +94,7 @@ int gguf_split_open(gguf *g, err *e)
     mem_free(path);
     uint64_t expected = g->parts[0].split_tensors;
     if (!rc && expected != 0 && tensors != expected)
-        rc = err_set(e, ST_FORMAT, "%s: key split.tensors.count is %llu, the %llu parts have %llu tensors", g->path,
-                     (unsigned long long)expected, (unsigned long long)count, (unsigned long long)tensors);
+        rc = err_set(e, ST_FORMAT, "%s: key split.tensors.count is %llu, the parts have %llu tensors",
+                     g->path, (unsigned long long)expected, (unsigned long long)tensors);
     return rc;
 }

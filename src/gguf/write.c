@@ -1,5 +1,5 @@
-// Writing: metadata and tensor descriptions gather in two buffers, the data comes from the callers' fill functions
-// at save time, so that a model never has to fit in memory.
+// Writing: metadata and tensor descriptions gather in two buffers, the data comes from the callers' fill
+// functions at save time, so that a model never has to fit in memory.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,9 +168,10 @@ void gguf_writer_tensor(gguf_writer *w, const char *name, int type, uint32_t n_d
     t.size = shape_bytes(type, n_dims, dims);
     if (n < 1 || n > GGUF_MAX_TENSOR_NAME || t.size == 0 || t.size > INT64_MAX - t.offset) {
         if (!w->failed.code)
-            err_set(&w->failed, ST_INVALID, "tensor %.*s: a name of 1 to %d bytes (found %zu) and a valid shape are "
-                    "needed (found type %d, %u dimensions)", gguf_scan_shown(name, n), name, GGUF_MAX_TENSOR_NAME, n,
-                    type, n_dims);
+            err_set(
+                &w->failed, ST_INVALID,
+                "tensor %.*s: needs a name of 1 to %d bytes (has %zu) and a valid shape (type %d, %u dims)",
+                gguf_scan_shown(name, n), name, GGUF_MAX_TENSOR_NAME, n, type, n_dims);
         return;
     }
     memcpy(t.name, name, n + 1);

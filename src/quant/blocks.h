@@ -1,5 +1,5 @@
-// What the files of this room share: little-endian loads and stores, the block sizes, rounding that is defined
-// for every float, and the codecs that info.c gathers into its table.
+// What the files of this room share: little-endian loads and stores, the block sizes, rounding that is
+// defined for every float, and the codecs that info.c gathers into its table.
 //
 // Blocks are read byte by byte, so a row may start at any address.
 #ifndef QUANT_BLOCKS_H
@@ -74,8 +74,9 @@ static inline float quant_extreme(const float *x, int n)
     return top;
 }
 
-quant_decode_fn quant_float_f32_decode, quant_float_f16_decode, quant_float_bf16_decode, quant_float_f64_decode,
-    quant_float_i8_decode, quant_float_i16_decode, quant_float_i32_decode, quant_float_i64_decode;
+quant_decode_fn quant_float_f32_decode, quant_float_f16_decode, quant_float_bf16_decode,
+    quant_float_f64_decode, quant_float_i8_decode, quant_float_i16_decode, quant_float_i32_decode,
+    quant_float_i64_decode;
 quant_encode_fn quant_float_f32_encode, quant_float_f16_encode, quant_float_bf16_encode;
 
 quant_decode_fn quant_legacy_q4_0_decode, quant_legacy_q4_1_decode, quant_legacy_q5_0_decode,

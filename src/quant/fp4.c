@@ -1,12 +1,15 @@
-// Four bits a value through a table of sixteen levels: IQ4_NL and IQ4_XS (levels denser near zero), MXFP4 (the
-// E2M1 numbers of the OCP Microscaling Formats specification 1.0, with a power of two as scale).
+// Four bits a value through a table of sixteen levels: IQ4_NL and IQ4_XS (levels denser near zero), MXFP4
+// (the E2M1 numbers of the OCP Microscaling Formats specification 1.0, with a power of two as scale).
 #include <string.h>
 
 #include "quant/blocks.h"
 
 enum { HALF = QUANT_SMALL / 2 };
 
-static const int8_t nl_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+// clang-format off
+static const int8_t nl_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                     1, 13, 25, 38, 53, 69, 89, 113};
+// clang-format on
 
 // E2M1, doubled so that they are integers; code 8 is minus zero.
 static const int8_t mx_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
@@ -54,7 +57,7 @@ void quant_fp4_mxfp4_decode(const void *src, float *dst, size_t n)
         decode_levels(b + 1, mx_levels, mx_scale(b[0]), dst);
 }
 
-// Encoders ---------------------------------------------------------------------------------------------------
+// Encoders -------------------------------------------------------------------------------------------
 
 static int nearest_nl(float v)
 {
@@ -64,9 +67,10 @@ static int nearest_nl(float v)
     return q;
 }
 
-// The scale for one group of 32. A few scales around "the extreme value on the outermost level" are tried, each
-// with its nearest codes; given codes, the best scale is a least-squares fit, and the fit with the largest drop in
-// squared error wins. On normal data nine tries come within 0.2 % of the error that eighty leave.
+// The scale for one group of 32. A few scales around "the extreme value on the outermost level" are tried,
+// each with its nearest codes; given codes, the best scale is a least-squares fit, and the fit with the
+// largest drop in squared error wins. On normal data nine tries come within 0.2 % of the error that eighty
+// leave.
 static float nl_scale(const float *x)
 {
     float top = quant_extreme(x, QUANT_SMALL), best = 0, best_gain = 0;
@@ -139,7 +143,8 @@ static float mx_error(const float *x, int e)
     return sum;
 }
 
-// The power of two that puts the extreme value on the top binade, or a neighbour if its squared error is less.
+// The power of two that puts the extreme value on the top binade, or a neighbour if its squared error is
+// less.
 void quant_fp4_mxfp4_encode(const float *src, void *dst, size_t n)
 {
     uint8_t *b = dst;

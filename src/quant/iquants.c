@@ -38,7 +38,8 @@ void quant_iquants_iq2_xxs_decode(const void *src, float *dst, size_t n)
             uint32_t word = quant_load_u32(p + 4);
             float scale = d * (0.5f + (float)(word >> 28)) * 0.25f;
             for (int k = 0; k < 4; k++)
-                emit2(quant_iq_tables_2xxs[p[k]], even_signs(word >> 7 * k & 127), scale, dst + 32 * g + 8 * k);
+                emit2(quant_iq_tables_2xxs[p[k]], even_signs(word >> 7 * k & 127), scale,
+                      dst + 32 * g + 8 * k);
         }
     }
 }
@@ -111,7 +112,8 @@ static void emit1(uint16_t entry, bool minus, float scale, float *out)
         out[i] = scale * ((float)((entry >> 2 * i & 3) - 1) + shift);
 }
 
-// d, indices[32] (low 8 bits), then for each 32 values a 16-bit word: four 3-bit index tops, scale, shift sign
+// d, indices[32] (low 8 bits), then for each 32 values a 16-bit word: four 3-bit index tops, scale, shift
+// sign
 void quant_iquants_iq1_s_decode(const void *src, float *dst, size_t n)
 {
     const uint8_t *b = src;
@@ -126,8 +128,8 @@ void quant_iquants_iq1_s_decode(const void *src, float *dst, size_t n)
     }
 }
 
-// indices[32] (low 8 bits), nibbles[16] (3-bit index top, shift sign), four 16-bit words of four 3-bit scales (one
-// for each 16 values), whose top four bits together are the F16 factor
+// indices[32] (low 8 bits), nibbles[16] (3-bit index top, shift sign), four 16-bit words of four 3-bit scales
+// (one for each 16 values), whose top four bits together are the F16 factor
 void quant_iquants_iq1_m_decode(const void *src, float *dst, size_t n)
 {
     const uint8_t *b = src;

@@ -42,9 +42,9 @@ void quant_kquants_q3_k_decode(const void *src, float *dst, size_t n)
     }
 }
 
-// The 12 bytes that hold eight 6-bit scales and eight 6-bit offsets (Q4_K, Q5_K): bytes 0..3 and 4..7 have scales
-// and offsets 0..3 in their low six bits; 8..11 have the low halves of scales and offsets 4..7, whose high two
-// bits sit on top of the first eight bytes.
+// The 12 bytes that hold eight 6-bit scales and eight 6-bit offsets (Q4_K, Q5_K): bytes 0..3 and 4..7 have
+// scales and offsets 0..3 in their low six bits; 8..11 have the low halves of scales and offsets 4..7, whose
+// high two bits sit on top of the first eight bytes.
 static void unpack_scale(const uint8_t *p, int g, int *scale, int *offset)
 {
     if (g < 4) {

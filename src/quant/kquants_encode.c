@@ -1,16 +1,16 @@
 // Encoding of the K formats.
 //
-// Every group gets its own float scale first (and offset, where the format has one), found by trying a handful and
-// keeping the one with the least squared error; these are then rounded to the super-block's small integers, and
-// the codes are rounded once more against what the decoder will really multiply by. The steps and the number of
-// tries leave, on normal data, at most 2 % more error than ten times as many tries do.
+// Every group gets its own float scale first (and offset, where the format has one), found by trying a
+// handful and keeping the one with the least squared error; these are then rounded to the super-block's small
+// integers, and the codes are rounded once more against what the decoder will really multiply by. The steps
+// and the number of tries leave, on normal data, at most 2 % more error than ten times as many tries do.
 #include <string.h>
 
 #include "quant/blocks.h"
 
-// The scale for x ~ s * q with q in -mid..mid-1. Scales around "the extreme value on code -mid" are tried; given
-// the codes the best scale is the least-squares fit sum(xq) / sum(qq), which lowers the squared error by
-// sum(xq)^2 / sum(qq).
+// The scale for x ~ s * q with q in -mid..mid-1. Scales around "the extreme value on code -mid" are tried;
+// given the codes the best scale is the least-squares fit sum(xq) / sum(qq), which lowers the squared error
+// by sum(xq)^2 / sum(qq).
 static float fit_scale(const float *x, int n, int mid)
 {
     float top = quant_extreme(x, n), best = 0, best_gain = 0;
@@ -35,7 +35,8 @@ typedef struct affine {
     float scale, offset;  // x ~ scale * q - offset, both >= 0
 } affine;
 
-// The least-squares scale and offset for codes q, with the offset kept from going below 0, and the squared error.
+// The least-squares scale and offset for codes q, with the offset kept from going below 0, and the squared
+// error.
 static affine solve_affine(const float *x, const uint8_t *q, int n, float *error)
 {
     float sx = 0, sq = 0, sxq = 0, sqq = 0;
@@ -93,8 +94,8 @@ static affine fit_affine(const float *x, int n, int top)
 }
 
 // The affine fits of all groups rounded to integers 0..top of two shared factors, which are stored.
-static void round_fits(const affine *fits, int groups, int top, uint8_t *d_out, uint8_t *dmin_out, uint8_t *scale,
-                       uint8_t *offset, affine *stored)
+static void round_fits(const affine *fits, int groups, int top, uint8_t *d_out, uint8_t *dmin_out,
+                       uint8_t *scale, uint8_t *offset, affine *stored)
 {
     float most_scale = 0, most_offset = 0;
     for (int g = 0; g < groups; g++) {
@@ -134,7 +135,8 @@ void quant_kquants_q2_k_encode(const float *src, void *dst, size_t n)
 }
 
 // The symmetric fits of 16 groups of 16 rounded to integers -mid..mid-1 of one shared factor.
-static void round_scales(const float *src, int code_mid, int mid, uint8_t *d_out, int8_t *scale, float *stored)
+static void round_scales(const float *src, int code_mid, int mid, uint8_t *d_out, int8_t *scale,
+                         float *stored)
 {
     float fits[16];
     for (int g = 0; g < 16; g++)
@@ -194,8 +196,10 @@ void quant_kquants_q4_k_encode(const float *src, void *dst, size_t n)
     for (const float *end = src + n; src < end; src += QUANT_SUPER, b += 144) {
         encode_scales(src, 15, b, stored);
         memset(b + 16, 0, 128);
-        for (int j = 0; j < QUANT_SUPER; j++)
-            b[16 + j / 64 * 32 + j % 32] |= (uint8_t)(affine_code(src[j], stored[j / 32], 15) << j / 32 % 2 * 4);
+        for (int j = 0; j < QUANT_SUPER; j++) {
+            int code = affine_code(src[j], stored[j / 32], 15);
+            b[16 + j / 64 * 32 + j % 32] |= (uint8_t)(code << j / 32 % 2 * 4);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-// The older formats: blocks of 32 values with one scale (x = d * q), those ending in 1 also with a smallest value
-// (x = d * q + m). Four-bit codes pair value i (low half of byte i) with value i + 16 (high half); the fifth bits
-// of Q5 follow one after another in a 32-bit word.
+// The older formats: blocks of 32 values with one scale (x = d * q), those ending in 1 also with a smallest
+// value (x = d * q + m). Four-bit codes pair value i (low half of byte i) with value i + 16 (high half); the
+// fifth bits of Q5 follow one after another in a 32-bit word.
 #include "quant/blocks.h"
 
 enum { HALF = QUANT_SMALL / 2 };
@@ -80,8 +80,8 @@ void quant_legacy_q8_1_decode(const void *src, float *dst, size_t n)
     }
 }
 
-// Encoders. The codes are rounded against the scale as stored, not as computed: that takes back the part of the
-// scale's own rounding that the codes can express.
+// Encoders. The codes are rounded against the scale as stored, not as computed: that takes back the part of
+// the scale's own rounding that the codes can express.
 
 // Codes 0..2*mid-1 around mid; the extreme value sits exactly on code 0, the side with one code more.
 static void encode_centered(const float *x, uint8_t *scale, int mid, uint8_t q[QUANT_SMALL])

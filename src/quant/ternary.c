@@ -1,8 +1,8 @@
 // Ternary formats: 256 values of -1, 0 or 1 times one F16 scale.
 #include "quant/blocks.h"
 
-// TQ1_0 packs five digits a byte: the byte b stands for the fraction b/256, and its k-th digit is the whole part
-// of 3 * frac(b/256 * 3^k). Digits of one byte lie `stride` values apart.
+// TQ1_0 packs five digits a byte: the byte b stands for the fraction b/256, and its k-th digit is the whole
+// part of 3 * frac(b/256 * 3^k). Digits of one byte lie `stride` values apart.
 static float *unpack_trits(const uint8_t *p, int stride, int digits, float d, float *out)
 {
     static const uint8_t power[] = {1, 3, 9, 27, 81};

@@ -1,4 +1,5 @@
-// GGUF files from memory: opening must answer, and what was opened must read without a step outside the bytes.
+// GGUF files from memory: opening must answer, and what was opened must read without a step outside the
+// bytes.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static void read_key(const gguf *g, const char *key)
     float f;
     bool b;
     gguf_str s;
-    sink += gguf_get_u64(g, key, &u) + gguf_get_u32(g, key, &w) + gguf_get_i32(g, key, &i) + gguf_get_f32(g, key, &f);
+    sink += gguf_get_u64(g, key, &u) + gguf_get_u32(g, key, &w) + gguf_get_i32(g, key, &i) +
+            gguf_get_f32(g, key, &f);
     sink += gguf_get_bool(g, key, &b) + gguf_has(g, key);
     if (gguf_get_str(g, key, &s) && s.n)
         sink += (uint64_t)s.p[0] + (uint64_t)s.p[s.n - 1];

@@ -1,5 +1,6 @@
 // Runs every file of the given folders through a fuzz target, so that what a fuzzer once found stays tested
-// without one. Links with one fuzz_<name>.c. Fails when a folder is missing or empty: a test must test something.
+// without one. Links with one fuzz_<name>.c. Fails when a folder is missing or empty: a test must test
+// something.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -117,8 +117,8 @@ static inline void make_f32s(make *m, const char *key, const float *v, size_t n)
 }
 
 // A description alone: any type, any offset, no data.
-static inline void make_tensor_info(make *m, const char *name, uint32_t type, uint32_t n_dims, const uint64_t *dims,
-                                    uint64_t offset)
+static inline void make_tensor_info(make *m, const char *name, uint32_t type, uint32_t n_dims,
+                                    const uint64_t *dims, uint64_t offset)
 {
     make_text(&m->tensors, name);
     make_int(&m->tensors, n_dims, 4);

@@ -1,7 +1,8 @@
-// Files that must be refused: each with its status and one line that has the number found and the number allowed.
-// Most are the sample with one field overwritten; rows say which field by a name that stands before it.
-#include <stdarg.h>
+// Files that must be refused: each with its status and one line that has the number found and the number
+// allowed. Most are the sample with one field overwritten; rows say which field by a name that stands before
+// it.
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -32,7 +33,8 @@ static void refused(const buf *b, const char *what, int status, const char *cons
     assert_int_equal(gguf_open_memory(&g, b->data, b->len, NULL), status);  // without an err to fill
 }
 
-enum { HEADER = 1000, NAME = 2000, NAME_LEN = 3000 };  // added to `at`: from the file's start, the name, its length
+// Added to `at`: from the file's start, from the name, from the length before it.
+enum { HEADER = 1000, NAME = 2000, NAME_LEN = 3000 };
 
 // The field `width` bytes wide at `at` bytes after the end of `name` becomes `value`.
 typedef struct patch {
@@ -44,9 +46,12 @@ typedef struct patch {
     const char *words[3];
 } patch;
 
+#define ARCH "general.architecture"
+#define ALIGN "general.alignment"
 #define BLOCKS "llama.block_count"
 #define HEADS "llama.attention.head_count"
 #define TOKENS "tokenizer.ggml.tokens"
+#define TYPES "tokenizer.ggml.token_type"
 #define ADD_BOS "tokenizer.ggml.add_bos_token"
 #define EMBD "token_embd.weight"
 #define NORM "output_norm.weight"
@@ -56,6 +61,7 @@ typedef struct patch {
 
 // After a key's name: 0 type, 4 value; arrays: 4 element type, 8 count, 16 first element.
 // After a tensor's name: 0 dimensions, 4 first dimension, ..., then type, offset.
+// clang-format off
 static const patch patches[] = {
     {"magic", "", HEADER + 0, 1, 'g', F, {"67 47 55 46", "47 47 55 46"}},
     {"old ggml magic", "", HEADER + 0, 4, 0x67676d6c, F, {"6c 6d 67 67"}},
@@ -85,8 +91,8 @@ static const patch patches[] = {
     {"key name not UTF-8", BLOCKS, NAME + 3, 1, 0xff, F, {"0xff"}},
     {"value type 13", "x.u8", 0, 4, 13, F, {"type 13", "0 to 12", "x.u8"}},
     {"value type 2^32-1", "x.u8", 0, 4, UINT32_MAX, F, {"4294967295", "0 to 12"}},
-    {"string past the file", "general.architecture", 4, 8, 100000, F, {"100000", "left", "general.architecture"}},
-    {"string of 2^64-1", "general.architecture", 4, 8, UINT64_MAX, F, {"18446744073709551615", "left"}},
+    {"string past the file", ARCH, 4, 8, 100000, F, {"100000", "left", ARCH}},
+    {"string of 2^64-1", ARCH, 4, 8, UINT64_MAX, F, {"18446744073709551615", "left"}},
     {"string of 2^63", "x.empty_text", 4, 8, 1ull << 63, F, {"9223372036854775808", "left"}},
     {"element type 13", "x.bools", 4, 4, 13, F, {"13", "0 to 12", "x.bools"}},
     {"element type 2^31", "x.bools", 4, 4, 1u << 31, F, {"2147483648", "0 to 12"}},
@@ -98,15 +104,15 @@ static const patch patches[] = {
     {"inner count 2^61", "x.nested", 20, 8, 1ull << 61, F, {"2305843009213693952", "at most"}},
     {"bool of 2", ADD_BOS, 4, 1, 2, F, {"is 2", "0 or 1", ADD_BOS}},
     {"bool of 255 in an array", "x.bools", 17, 1, 255, F, {"is 255", "0 or 1", "x.bools"}},
-    {"alignment 0", "general.alignment", 4, 4, 0, F, {"is 0", "8 to 1048576"}},
-    {"alignment 4", "general.alignment", 4, 4, 4, F, {"is 4", "8 to 1048576"}},
-    {"alignment 12", "general.alignment", 4, 4, 12, F, {"is 12", "power of two"}},
-    {"alignment 33", "general.alignment", 4, 4, 33, F, {"is 33", "power of two"}},
-    {"alignment 2^21", "general.alignment", 4, 4, 1 << 21, F, {"is 2097152", "1048576"}},
-    {"alignment 2^31", "general.alignment", 4, 4, 1u << 31, F, {"is 2147483648", "1048576"}},
-    {"alignment of a page here", "general.alignment", 4, 4, 4096, F, {"offset 96", "4096", NORM}},
-    {"alignment as f32", "general.alignment", 0, 4, GGUF_F32, F, {"f32", "an integer", "general.alignment"}},
-    {"alignment as negative", "general.alignment", 0, 8, (0xffffffe0ull << 32) | GGUF_I32, F, {"-32", "at least 0"}},
+    {"alignment 0", ALIGN, 4, 4, 0, F, {"is 0", "8 to 1048576"}},
+    {"alignment 4", ALIGN, 4, 4, 4, F, {"is 4", "8 to 1048576"}},
+    {"alignment 12", ALIGN, 4, 4, 12, F, {"is 12", "power of two"}},
+    {"alignment 33", ALIGN, 4, 4, 33, F, {"is 33", "power of two"}},
+    {"alignment 2^21", ALIGN, 4, 4, 1 << 21, F, {"is 2097152", "1048576"}},
+    {"alignment 2^31", ALIGN, 4, 4, 1u << 31, F, {"is 2147483648", "1048576"}},
+    {"alignment of a page here", ALIGN, 4, 4, 4096, F, {"offset 96", "4096", NORM}},
+    {"alignment as f32", ALIGN, 0, 4, GGUF_F32, F, {"f32", "an integer", "general.alignment"}},
+    {"alignment as negative", ALIGN, 0, 8, (0xffffffe0ull << 32) | GGUF_I32, F, {"-32", "at least 0"}},
     {"vocabulary of 2^60", TOKENS, 8, 8, 1ull << 60, F, {"1152921504606846976", "at most", TOKENS}},
     {"vocabulary of 2^64-1", TOKENS, 8, 8, UINT64_MAX, F, {"18446744073709551615", "at most"}},
     {"one token too many", TOKENS, 8, 8, 5, F, {NULL}},
@@ -116,7 +122,7 @@ static const patch patches[] = {
     {"token of 2^63", TOKENS, 27, 8, 1ull << 63, F, {"9223372036854775808", "left"}},
     {"tokens as integers", TOKENS, 4, 4, GGUF_U8, F, {"an array of u8", "an array of strings", TOKENS}},
     {"scores as bytes", "tokenizer.ggml.scores", 4, 4, GGUF_BOOL, F, {NULL}},
-    {"token types as floats", "tokenizer.ggml.token_type", 4, 4, GGUF_F32, F, {"f32", "an array of integers"}},
+    {"token types as floats", TYPES, 4, 4, GGUF_F32, F, {"f32", "an array of integers"}},
     {"head counts as i32 do", HEADS, 4, 4, GGUF_I32, ST_OK, {NULL}},
     {"block count as f32", BLOCKS, 0, 4, GGUF_F32, F, {"f32", "(type 6)", "an integer >= 0"}},
     {"block count of -1", BLOCKS, 0, 8, (0xffffffffull << 32) | GGUF_I32, F, {"-1", "at least 0", BLOCKS}},
@@ -147,6 +153,7 @@ static const patch patches[] = {
     {"offset of another tensor", NORM, 16, 8, 0, F, {"overlaps", NORM, EMBD}},
     {"offset inside another tensor", NORM, 16, 8, 64, F, {"overlaps", NORM, EMBD}},
 };
+// clang-format on
 
 static void apply(buf *b, const patch *p)
 {
@@ -310,7 +317,7 @@ static void many_tensors_on_one_spot(void **state)
     make m;
     make_init(&m);
     m.alignment = 8;
-    make_u32(&m, "general.alignment", 8);
+    make_u32(&m, ALIGN, 8);
     char name[16];
     for (int i = 0; i < 5000; i++) {
         snprintf(name, sizeof name, "t%d", i);

@@ -1,6 +1,6 @@
 // Reading good files: every value type, conversions, arrays, tensors, memory, failing allocations.
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -174,6 +174,82 @@ static void hash_sees_keys_and_data(void **state)
     make_done(&m);
 }
 
+// Of a large tensor the first and last 4 KiB count.
+static void hash_samples_large_tensors(void **state)
+{
+    (void)state;
+    make m;
+    make_init(&m);
+    make_tensor(&m, "large", QT_I8, 1, (uint64_t[]){20000}, NULL);
+    make_finish(&m);
+    char *data = m.out.data + m.out.len - 20000;
+    uint64_t h = hash_of(&m.out);
+    static const struct {
+        size_t at;
+        bool counts;
+    } rows[] = {{0, true}, {4095, true}, {4096, false}, {15903, false}, {15904, true}, {19999, true}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        data[rows[i].at] = 1;
+        assert_int_equal(hash_of(&m.out) != h, rows[i].counts);
+        data[rows[i].at] = 0;
+    }
+    make_done(&m);
+}
+
+static void doubles_past_float_read_as_absent(void **state)
+{
+    (void)state;
+    make m;
+    make_init(&m);
+    make_int(make_key(&m, "x.huge", GGUF_F64), 0x7e37e43c8800759cu, 8);  // 1e300
+    make_int(make_key(&m, "x.inf", GGUF_F64), 0x7ff0000000000000u, 8);
+    make_finish(&m);
+    gguf *g;
+    float f = 7;
+    assert_int_equal(gguf_open_memory(&g, m.out.data, m.out.len, NULL), ST_OK);
+    assert_false(gguf_get_f32(g, "x.huge", &f));
+    assert_true(f == 7);
+    assert_true(gguf_get_f32(g, "x.inf", &f) && f > 3e38f);
+    gguf_close(g);
+    make_done(&m);
+}
+
+// Vocabularies as others wrote them.
+static void real_files_open(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *model;
+        uint64_t tokens;
+    } rows[] = {{"bert-bge", "bert", 30522},
+                {"gpt-2", "gpt2", 50257},
+                {"llama-spm", "llama", 32000},
+                {"phi-3", "llama", 32064},
+                {"starcoder", "gpt2", 49152}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/tokenizer/ggml-vocab-%s.gguf", IRORI_DATA_DIR, rows[i].name);
+        gguf *g;
+        err e;
+        int rc = gguf_open(&g, path, &e);
+        if (rc == ST_NOTFOUND) {
+            print_message("%s; skipped\n", e.msg);
+            skip();
+        }
+        if (rc)
+            fail_msg("%s", e.msg);
+        enum gguf_value_type elem;
+        uint64_t n;
+        gguf_str s;
+        assert_true(gguf_get_str(g, "tokenizer.ggml.model", &s) && is_text(s, rows[i].model));
+        assert_true(gguf_get_array(g, "tokenizer.ggml.tokens", &elem, &n));
+        assert_int_equal(n, rows[i].tokens);
+        assert_true(gguf_array_str(g, "tokenizer.ggml.tokens", n - 1, &s));
+        assert_in_range(s.n, 1, 100);
+        gguf_close(g);
+    }
+}
+
 static void file_and_memory_agree(void **state)
 {
     (void)state;
@@ -285,6 +361,9 @@ int run_read_tests(void)
         cmocka_unit_test(keys_list_in_file_order),
         cmocka_unit_test(tensors_point_at_their_bytes),
         cmocka_unit_test(hash_sees_keys_and_data),
+        cmocka_unit_test(hash_samples_large_tensors),
+        cmocka_unit_test(doubles_past_float_read_as_absent),
+        cmocka_unit_test(real_files_open),
         cmocka_unit_test(file_and_memory_agree),
         cmocka_unit_test(data_order_is_free),
         cmocka_unit_test(vocabulary_without_tensors_opens),

@@ -1,6 +1,6 @@
 // Models in several files: good ones, and every way in which the parts can disagree.
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -219,11 +219,16 @@ static void every_failed_allocation_is_reported(void **state)
 int run_split_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts_open_as_one),       cmocka_unit_test(one_part_needs_no_keys),
-        cmocka_unit_test(not_the_first_part),      cmocka_unit_test(missing_part),
-        cmocka_unit_test(cyclic_parts),            cmocka_unit_test(swapped_parts),
-        cmocka_unit_test(counts_disagree),         cmocka_unit_test(same_tensor_in_two_parts),
-        cmocka_unit_test(bad_second_part),         cmocka_unit_test(split_name_is_needed),
+        cmocka_unit_test(parts_open_as_one),
+        cmocka_unit_test(one_part_needs_no_keys),
+        cmocka_unit_test(not_the_first_part),
+        cmocka_unit_test(missing_part),
+        cmocka_unit_test(cyclic_parts),
+        cmocka_unit_test(swapped_parts),
+        cmocka_unit_test(counts_disagree),
+        cmocka_unit_test(same_tensor_in_two_parts),
+        cmocka_unit_test(bad_second_part),
+        cmocka_unit_test(split_name_is_needed),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests_name("gguf splits", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 // The writer: what it writes reads back, and failures leave nothing behind.
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -92,13 +92,15 @@ static void what_is_written_reads_back(void **state)
     bool b;
     gguf_str str;
     enum gguf_value_type elem;
-    assert_true(gguf_get_str(g, "general.architecture", &str) && str.n == 5 && memcmp(str.p, "llama", 5) == 0);
+    assert_true(gguf_get_str(g, "general.architecture", &str) && str.n == 5 &&
+                memcmp(str.p, "llama", 5) == 0);
     assert_true(gguf_get_u32(g, "llama.block_count", &u) && u == 7);
     assert_true(gguf_get_i32(g, "x.i32", &i) && i == -3);
     assert_true(gguf_get_u64(g, "x.u64", &wide) && wide == 1ull << 40);
     assert_true(gguf_get_f32(g, "llama.rope.freq_base", &f) && f == 1e6f);
     assert_true(gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &b) && !b);
-    assert_true(gguf_array_str(g, "tokenizer.ggml.tokens", 2, &str) && str.n == 3 && memcmp(str.p, "b\0c", 3) == 0);
+    assert_true(gguf_array_str(g, "tokenizer.ggml.tokens", 2, &str) && str.n == 3 &&
+                memcmp(str.p, "b\0c", 3) == 0);
     assert_true(gguf_array_i32(g, "tokenizer.ggml.token_type", 1, &i) && i == -2);
     assert_true(gguf_array_i32(g, "llama.attention.head_count", 1, &i) && i == 6);
     assert_true(gguf_array_f32(g, "tokenizer.ggml.scores", 0, &f) && f == 0.5f);
@@ -135,6 +137,11 @@ static void failures_leave_nothing(void **state)
     assert_non_null(strstr(e.msg, "No such file"));
     assert_int_equal(gguf_writer_save(w, path, &e), ST_OK);  // a writer can try again elsewhere
     assert_true(exists(path) && !exists(partial));
+    const char *folder = sample_path("folder");
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(gguf_writer_save(w, folder, &e), ST_IO);  // written, but the name is taken by a folder
+    assert_non_null(strstr(e.msg, "rename"));
+    assert_false(exists(sample_path("folder.partial")));
     gguf_writer_free(w);
 }
 
@@ -165,9 +172,15 @@ static void bad_shapes_and_names_stick(void **state)
         uint32_t n_dims;
         uint64_t dims[5];
     } rows[] = {
-        {"t", QT_Q4_0, 1, {33}},   {"t", QT_F32, 0, {1}},          {"t", QT_F32, 5, {1, 1, 1, 1, 1}},
-        {"t", QT_F32, 2, {4, 0}},  {"t", QT_F32, 1, {0}},          {"t", 4, 1, {32}},
-        {"", QT_F32, 1, {4}},      {"t", QT_F64, 2, {1ull << 60, 16}}, {"t", -1, 1, {4}},
+        {"t", QT_Q4_0, 1, {33}},
+        {"t", QT_F32, 0, {1}},
+        {"t", QT_F32, 5, {1, 1, 1, 1, 1}},
+        {"t", QT_F32, 2, {4, 0}},
+        {"t", QT_F32, 1, {0}},
+        {"t", 4, 1, {32}},
+        {"", QT_F32, 1, {4}},
+        {"t", QT_F64, 2, {1ull << 60, 16}},
+        {"t", -1, 1, {4}},
         {"a.name.of.more.than.sixty-four.bytes.which.is.too.long.for.this.format", QT_F32, 1, {4}},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -219,8 +232,10 @@ static void every_failed_allocation_is_reported(void **state)
 int run_write_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_reads_back), cmocka_unit_test(failures_leave_nothing),
-        cmocka_unit_test(full_disk_is_reported),      cmocka_unit_test(bad_shapes_and_names_stick),
+        cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(full_disk_is_reported),
+        cmocka_unit_test(bad_shapes_and_names_stick),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests_name("gguf write", tests, NULL, NULL);

@@ -6,8 +6,8 @@
 
 // A small good file that has every value type and several tensor types (sample.c).
 void sample_build(make *m);
-// A folder of this process's own, made on first use and removed by sample_clean; sample_path puts a name into it
-// (one of four buffers in turn).
+// A folder of this process's own, made on first use and removed by sample_clean; sample_path puts a name into
+// it (one of four buffers in turn).
 const char *sample_path(const char *name);
 void sample_clean(void);
 

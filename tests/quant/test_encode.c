@@ -1,7 +1,7 @@
 // Encoders: how far decode(encode(x)) is from x on normal, uniform and outlier-ridden data, and what hostile
 // values do.
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -88,8 +88,8 @@ static void error_is_bounded(void **state)
         const quant_info *info = quant_type_info(bounds[i].type);
         double n = relative_error(info, x, VALUES), v = relative_error(info, u, VALUES);
         if (n > bounds[i].normal || v > bounds[i].uniform)
-            fail_msg("%s: error %g (at most %g) normal, %g (at most %g) uniform", info->name, n, bounds[i].normal, v,
-                     bounds[i].uniform);
+            fail_msg("%s: error %g (at most %g) normal, %g (at most %g) uniform", info->name, n,
+                     bounds[i].normal, v, bounds[i].uniform);
     }
 }
 
@@ -166,8 +166,8 @@ static void finite_stays_finite(void **state)
     }
 }
 
-// Infinities and NaN have no right answer in a block format, but the encoders must stay defined (the sanitizer run
-// looks) and give the same bytes each time.
+// Infinities and NaN have no right answer in a block format, but the encoders must stay defined (the
+// sanitizer run looks) and give the same bytes each time.
 static void not_numbers_do_no_harm(void **state)
 {
     (void)state;

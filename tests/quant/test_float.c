@@ -1,6 +1,6 @@
 // F16 and BF16 conversions: every F16 number, and every place where rounding turns.
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>

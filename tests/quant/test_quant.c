@@ -1,6 +1,7 @@
-// Decoding against vectors that tools/oracle/quant_vectors.py made with another decoder, and the table of types.
-#include <stdarg.h>
+// Decoding against vectors that tools/oracle/quant_vectors.py made with another decoder, and the table of
+// types.
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -55,9 +56,11 @@ static void decodes_every_type(void **state)
     char *data;
     size_t n, at = 0;
     bool seen[QT_COUNT] = {false};
-    assert_int_equal(os_read_file(IRORI_SOURCE_DIR "/tests/quant/data/decode.bin", 1 << 20, &data, &n, NULL), ST_OK);
+    assert_int_equal(os_read_file(IRORI_SOURCE_DIR "/tests/quant/data/decode.bin", 1 << 20, &data, &n, NULL),
+                     ST_OK);
     while (at < n) {
-        uint32_t type = load_u32(data + at), values = load_u32(data + at + 4), bytes = load_u32(data + at + 8);
+        uint32_t type = load_u32(data + at), values = load_u32(data + at + 4),
+                 bytes = load_u32(data + at + 8);
         check_record(data + at + 12, type, values, bytes);
         seen[type] = true;
         at += 12 + bytes + 4 * values;

@@ -12,7 +12,7 @@ TABLES = [
 ]
 
 print("// The codebooks of the IQ formats; see iq_tables.h. Written by tools/oracle/iq_tables.py.")
-print('#include "quant/iq_tables.h"')
+print('#include "quant/iq_tables.h"\n\n// clang-format off')
 for name, kind, bits in TABLES:
     kind.init_grid()
     rows = kind.grid.reshape(kind.grid_shape)
