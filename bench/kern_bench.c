@@ -2,13 +2,15 @@
 //
 //   kern_bench [--isa NAME] [--type Q4_K,...] [--tokens 1,4,512] [--rows N] [--columns K] [--seconds S] [--json]
 //
-// A matrix product is repeated for S seconds (at least 5 times) and the median time is told as gigabytes of
-// weights a second and as 1e9 multiplications and additions a second. Attention is told for one KV head of 128.
+// A matrix product is repeated for S seconds (at least 5 times) and the median of its processor time, which the
+// other work of a busy machine disturbs least, is told as gigabytes of weights a second and as 1e9
+// multiplications and additions a second. Attention is told for one KV head of 128.
 // Without --isa, every instruction set but scalar; without --type, every type with a packed form.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "kern/kern.h"
@@ -55,6 +57,14 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+// Processor seconds of this thread.
+static double thread_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 // Median seconds of fn(ctx).
 static double median_time(double seconds, void (*fn)(void *), void *ctx)
 {
@@ -62,9 +72,9 @@ static double median_time(double seconds, void (*fn)(void *), void *ctx)
     int n = 0;
     fn(ctx);
     for (double start = os_seconds(); n < 5 || (os_seconds() - start < seconds && n < MAX_REPS); n++) {
-        double t = os_seconds();
+        double t = thread_seconds();
         fn(ctx);
-        times[n] = os_seconds() - t;
+        times[n] = thread_seconds() - t;
     }
     qsort(times, (size_t)n, sizeof times[0], by_value);
     return times[n / 2];

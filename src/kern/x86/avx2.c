@@ -1,0 +1,9 @@
+// The AVX2 + FMA overlay (F16C besides): everything, for processors without AVX-512.
+#include "kern/overlay.h"
+#include "kern/x86/avx2.h"
+
+void kern_overlay_avx2(kern_table *t)
+{
+    kern_avx2_fill_b32(t);
+    kern_avx2_fill_b256(t);
+}
