@@ -1,4 +1,4 @@
-// The AVX2 + FMA overlay (F16C besides): everything, for processors without AVX-512.
+// The AVX2 + FMA + F16C overlay: everything, for processors without AVX-512.
 #include "kern/overlay.h"
 #include "kern/x86/avx2.h"
 
@@ -6,4 +6,7 @@ void kern_overlay_avx2(kern_table *t)
 {
     kern_avx2_fill_b32(t);
     kern_avx2_fill_b256(t);
+    kern_avx2_fill_float(t);
+    kern_avx2_fill_ops(t);
+    kern_avx2_fill_attn(t);
 }
