@@ -24,22 +24,22 @@ static void configure(int tokens, int step)
 void kern_amx_load(const amx_pass *x, int p, amx_sums *sums)
 {
     if (x->c0 == 0) {
-        memset(sums, 0, sizeof *sums * (size_t)x->tiles);
+        memset(sums, 0, sizeof *sums * (size_t)x->pairs);
         return;
     }
-    for (int i = 0; i < x->tiles; i++)
+    for (int i = 0; i < 2 * x->pairs; i++)
         for (int t = 0; t < x->m; t++) {
-            const float *y = x->y + (size_t)(amx_tile_token(x, i) + t) * x->ldy + p * KERN_PANEL;
-            _mm512_store_ps(sums[i][t], _mm512_maskz_loadu_ps(avx512_rows(x->w, p), y));
+            const float *y = x->y + (size_t)(amx_token(x, i / 2, i % 2) + t) * x->ldy + p * KERN_PANEL;
+            _mm512_store_ps(sums[i / 2][i % 2][t], _mm512_maskz_loadu_ps(avx512_rows(x->w, p), y));
         }
 }
 
-void kern_amx_store(const amx_pass *x, int p, const amx_sums *sums)
+void kern_amx_store(const amx_pass *x, int p, amx_sums *sums)
 {
-    for (int i = 0; i < x->tiles; i++)
+    for (int i = 0; i < 2 * x->pairs; i++)
         for (int t = 0; t < x->m; t++) {
-            float *y = x->y + (size_t)(amx_tile_token(x, i) + t) * x->ldy + p * KERN_PANEL;
-            _mm512_mask_storeu_ps(y, avx512_rows(x->w, p), _mm512_load_ps(sums[i][t]));
+            float *y = x->y + (size_t)(amx_token(x, i / 2, i % 2) + t) * x->ldy + p * KERN_PANEL;
+            _mm512_mask_storeu_ps(y, avx512_rows(x->w, p), _mm512_load_ps(sums[i / 2][i % 2][t]));
         }
 }
 
@@ -49,8 +49,8 @@ void kern_amx_drive(amx_panel_fn *panel, int step, const kern_weight *w, const k
     const int batches = (t1 - t0 + AMX_BATCH - 1) / AMX_BATCH, most = (t1 - t0 + batches - 1) / batches;
     for (int t = t0; t < t1; t += most) {
         amx_pass x = {.w = w, .a = a, .t0 = t, .tokens = t1 - t < most ? t1 - t : most, .y = y, .ldy = ldy};
-        x.tiles = (x.tokens + AMX_TOKENS - 1) / AMX_TOKENS;
-        x.m = (x.tokens + x.tiles - 1) / x.tiles;
+        x.pairs = (x.tokens + 2 * AMX_TOKENS - 1) / (2 * AMX_TOKENS);
+        x.m = (x.tokens + 2 * x.pairs - 1) / (2 * x.pairs);
         configure(x.m, step);
         for (x.c0 = 0; x.c0 < w->k; x.c0 = x.c1) {
             x.c1 = w->k - x.c0 < AMX_CHUNK ? w->k : x.c0 + AMX_CHUNK;

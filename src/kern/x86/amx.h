@@ -1,5 +1,6 @@
 // Inside of the AMX overlay: what its files share. A tile multiply takes 16 cycles for 16 tokens x 64 columns x 16
-// rows whatever the columns, and fewer with fewer tokens; so tokens are cut into equal tiles of at most 16.
+// rows whatever the columns, and fewer with fewer tokens; so tokens are cut into equal tiles of at most 16. Its
+// result is there after 52 cycles, so four sums take turns: tiles of tokens come in pairs.
 #ifndef KERN_X86_AMX_H
 #define KERN_X86_AMX_H
 
@@ -8,7 +9,7 @@
 enum { AMX_TOKENS = 16,  // most tokens of a tile
        AMX_BATCH = 512,  // most tokens of a pass: as many as possible share the building of weight tiles, while
                          // their sums (32 KiB) and activations (512 x AMX_CHUNK bytes) stay in L2
-       AMX_TILES = AMX_BATCH / AMX_TOKENS,
+       AMX_PAIRS = AMX_BATCH / (2 * AMX_TOKENS),
        AMX_CHUNK = 2048 };  // columns of a pass; the sums wait in y between passes
 
 // One pass: panels meet a batch of tokens over columns [c0, c1).
@@ -16,13 +17,13 @@ typedef struct amx_pass {
     const kern_weight *w;
     const kern_act *a;
     int t0, tokens;   // the batch
-    int m, tiles;     // tokens of a tile, tiles of the batch
+    int m, pairs;     // tokens of a tile, pairs of tiles in the batch
     int c0, c1;       // c0 a multiple of 256
     float *y;
     size_t ldy;
 } amx_pass;
 
-typedef float amx_sums[AMX_TOKENS][KERN_PANEL];
+typedef float amx_sums[2][AMX_TOKENS][KERN_PANEL];  // of a pair
 typedef void amx_panel_fn(const amx_pass *x, int p);
 
 // Runs `panel` over all passes, with tiles set up for `step` columns a multiply (32 or 64): tiles 0-3 hold
@@ -30,17 +31,17 @@ typedef void amx_panel_fn(const amx_pass *x, int p);
 void kern_amx_drive(amx_panel_fn *panel, int step, const kern_weight *w, const kern_act *a, int t0, int t1, int p0,
                     int p1, float *y, size_t ldy);
 
-// First token of tile i. The last tile reaches back over tokens of the one before rather than past the end: both
-// compute the same sums for them.
-KERN_INLINE int amx_tile_token(const amx_pass *x, int i)
+// First token of half h of pair i. The last tiles reach back over tokens of those before rather than past the
+// end: both compute the same sums for them.
+KERN_INLINE int amx_token(const amx_pass *x, int i, int h)
 {
-    int t = i * x->m, last = x->tokens - x->m;
+    int t = (2 * i + h) * x->m, last = x->tokens - x->m;
     return x->t0 + (t < last ? t : last);
 }
 
 // The sums of panel p so far, from y; and back.
 void kern_amx_load(const amx_pass *x, int p, amx_sums *sums);
-void kern_amx_store(const amx_pass *x, int p, const amx_sums *sums);
+void kern_amx_store(const amx_pass *x, int p, amx_sums *sums);
 
 // gcc's tile loads do not tell the compiler that they read memory.
 KERN_INLINE void amx_written(void)

@@ -86,63 +86,59 @@ KERN_INLINE void build(int type, const uint8_t *block, __m512i table, planes *x)
     x->dmin = kern_has_min(type) ? avx512_load_f16(block + 32) : x->dw;
 }
 
-// Columns 64i..64i+63: results C0 (and C1) of the tokens from q on. The types are compile-time constants.
-#define STEP(C0, C1, A, i)                                                                                       \
-    do {                                                                                                         \
-        _tile_loadd(A, q + 64 * (i), ldq);                                                                       \
-        _tile_loadd(6, w->b[0][16 * (i)], 64);                                                                   \
-        if (type == QT_Q3_K)                                                                                     \
-            _tile_dpbssd(C0, A, 6);                                                                              \
-        else                                                                                                     \
-            _tile_dpbsud(C0, A, 6);                                                                              \
-        if (plane_count(type) == 2) {                                                                            \
-            _tile_loadd(7, w->b[1][16 * (i)], 64);                                                               \
-            if (type == QT_Q4_K || type == QT_Q5_K)                                                              \
-                _tile_dpbsud(C1, A, 7);                                                                          \
-            else                                                                                                 \
-                _tile_dpbssd(C1, A, 7);                                                                          \
-        }                                                                                                        \
-    } while (0)
+// Where a pair of tiles stands while a super-block is multiplied: the activations, and the pair before, whose
+// results are folded meanwhile.
+typedef struct pair {
+    const int8_t *q0, *q1;
+    size_t ldq;
+} pair;
 
-// A whole super-block into C0, C1; meanwhile the results of the tile before, E0 and E1, are stored: behind at least
-// two multiplies a store costs no time of its own.
-#define MULTIPLY(C0, C1, A, E0, E1)                                                                              \
-    do {                                                                                                         \
-        _tile_zero(C0);                                                                                          \
-        if (plane_count(type) == 2)                                                                              \
-            _tile_zero(C1);                                                                                      \
-        STEP(C0, C1, A, 0);                                                                                      \
-        STEP(C0, C1, A, 1);                                                                                      \
-        _tile_stored(E0, before[0], 64);                                                                         \
-        STEP(C0, C1, A, 2);                                                                                      \
-        if (plane_count(type) == 2)                                                                              \
-            _tile_stored(E1, before[1], 64);                                                                     \
-        STEP(C0, C1, A, 3);                                                                                      \
-    } while (0)
-
-KERN_INLINE void multiply_even(int type, const planes *w, const int8_t *q, size_t ldq, result *before)
+// Four multiplies: both tiles of tokens with two tiles of weights. Two planes: those of columns 64i..64i+63. One
+// plane: that of columns 64i.. and that of columns 128 + 64i...
+KERN_INLINE void step(int type, const planes *w, const pair *x, int i)
 {
-    MULTIPLY(0, 1, 4, 2, 3);
+    const int other = plane_count(type) == 1 ? i + 2 : i;
+    const uint8_t *b0 = w->b[0][16 * i], *b1 = plane_count(type) == 1 ? w->b[0][16 * other] : w->b[1][16 * i];
+    _tile_loadd(4, x->q0 + 64 * i, x->ldq);
+    _tile_loadd(6, b0, 64);
+    _tile_loadd(7, b1, 64);
+    if (type == QT_Q3_K)
+        _tile_dpbssd(0, 4, 6);
+    else
+        _tile_dpbsud(0, 4, 6);
+    if (other != i)
+        _tile_loadd(4, x->q0 + 64 * other, x->ldq);
+    if (type == QT_Q3_K || type == QT_Q6_K || type == QT_IQ4_XS)
+        _tile_dpbssd(1, 4, 7);
+    else
+        _tile_dpbsud(1, 4, 7);
+    _tile_loadd(5, x->q1 + 64 * i, x->ldq);
+    if (type == QT_Q3_K)
+        _tile_dpbssd(2, 5, 6);
+    else
+        _tile_dpbsud(2, 5, 6);
+    if (other != i)
+        _tile_loadd(5, x->q1 + 64 * other, x->ldq);
+    if (type == QT_Q3_K || type == QT_Q6_K || type == QT_IQ4_XS)
+        _tile_dpbssd(3, 5, 7);
+    else
+        _tile_dpbsud(3, 5, 7);
 }
 
-KERN_INLINE void multiply_odd(int type, const planes *w, const int8_t *q, size_t ldq, result *before)
-{
-    MULTIPLY(2, 3, 5, 0, 1);
-}
-
-// Adds the results of one tile, super-block b, to the sums.
-KERN_INLINE void fold(int type, const amx_pass *x, const planes *w, int t0, int b, result *r, amx_sums sums)
+// Adds the results of tokens [from, to) of one tile, super-block b, to the sums.
+KERN_INLINE void fold(int type, const amx_pass *x, const planes *w, int t0, int b, int from, int to, result *r,
+                      float (*sums)[KERN_PANEL])
 {
     const size_t blocks = (size_t)(x->w->k / KERN_SUPER);
-    const float *d = x->a->d + (size_t)t0 * blocks + b;
-    const int16_t *sum = x->a->sum + ((size_t)t0 * blocks + (size_t)b) * 16;
-    for (int t = 0; t < x->m; t++, d += blocks, sum += blocks * 16) {
-        __m512i I = avx512_load(r[0][t]);
-        if (plane_count(type) == 2) {
-            __m512i high = avx512_load(r[1][t]);
-            I = _mm512_add_epi32(I, type == QT_Q4_K || type == QT_Q5_K ? _mm512_slli_epi32(high, 3)
-                                                                       : _mm512_slli_epi32(high, 8));
-        }
+    const float *d = x->a->d + (size_t)(t0 + from) * blocks + b;
+    const int16_t *sum = x->a->sum + ((size_t)(t0 + from) * blocks + (size_t)b) * 16;
+    for (int t = from; t < to; t++, d += blocks, sum += blocks * 16) {
+        __m512i I = avx512_load(r[1][t]);
+        if (type == QT_Q4_K || type == QT_Q5_K)
+            I = _mm512_slli_epi32(I, 3);
+        else if (plane_count(type) == 2)
+            I = _mm512_slli_epi32(I, 8);
+        I = _mm512_add_epi32(I, avx512_load(r[0][t]));
         const __m512 da = _mm512_set1_ps(*d), scale = _mm512_mul_ps(w->dw, da);
         __m512 acc = _mm512_load_ps(sums[t]), value = _mm512_cvtepi32_ps(I);
         acc = type == QT_Q3_K ? _mm512_fnmadd_ps(value, scale, acc) : _mm512_fmadd_ps(value, scale, acc);
@@ -160,35 +156,47 @@ KERN_INLINE void fold(int type, const amx_pass *x, const planes *w, int t0, int 
     }
 }
 
-// One super-block of a panel meets all tiles of the pass: multiply tile i while tile i-1 is stored, then fold i-1.
+// Part i of n of folding pair j.
+KERN_INLINE void fold_part(int type, const amx_pass *x, const planes *w, int b, int j, int i, int n,
+                           result (*r)[2], amx_sums *sums)
+{
+    const int h = 2 * i / n, each = (x->m + n / 2 - 1) / (n / 2), from = (i % (n / 2)) * each;
+    const int to = from + each < x->m ? from + each : x->m;
+    fold(type, x, w, amx_token(x, j, h), b, from, to, r[h], sums[j][h]);
+}
+
+// One super-block of a panel meets all tiles of the pass. While a pair is multiplied the one before is folded, in
+// parts between the multiplies: the processor looks ahead some 500 steps, less than either takes.
 KERN_INLINE void super_block(int type, const amx_pass *x, const planes *w, int b, amx_sums *sums)
 {
-    _Alignas(64) result r[2][2];
-    const size_t ldq = x->a->ldq;
+    _Alignas(64) result r[2][2][2];
     const int8_t *q = x->a->q + KERN_SUPER * (size_t)b;
-    for (int i = 0; i <= x->tiles; i++) {
-        const int t = amx_tile_token(x, i);
-        result *before = r[i & 1];
-        if (i == x->tiles && (i & 1)) {
-            _tile_stored(0, before[0], 64);
-            _tile_stored(1, before[1], 64);
-        } else if (i == x->tiles) {
-            _tile_stored(2, before[0], 64);
-            _tile_stored(3, before[1], 64);
-        } else if (i & 1) {
-            multiply_odd(type, w, q + (size_t)t * ldq, ldq, before);
-        } else {
-            multiply_even(type, w, q + (size_t)t * ldq, ldq, before);
+    const int steps = plane_count(type) == 1 ? 2 : 4;
+    for (int j = 0; j <= x->pairs; j++) {
+        const pair at = {q + (size_t)amx_token(x, j, 0) * x->a->ldq, q + (size_t)amx_token(x, j, 1) * x->a->ldq,
+                         x->a->ldq};
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+#pragma GCC unroll 4
+        for (int i = 0; i < steps; i++) {
+            if (j < x->pairs)
+                step(type, w, &at, i);
+            if (j > 0)
+                fold_part(type, x, w, b, j - 1, i, steps, r[(j - 1) & 1], sums);
         }
-        if (i > 0)
-            fold(type, x, w, amx_tile_token(x, i - 1), b, before, sums[i - 1]);
+        _tile_stored(0, r[j & 1][0][0], 64);
+        _tile_stored(1, r[j & 1][0][1], 64);
+        _tile_stored(2, r[j & 1][1][0], 64);
+        _tile_stored(3, r[j & 1][1][1], 64);
     }
 }
 
 KERN_INLINE void panel(int type, const amx_pass *x, int p)
 {
     const __m512i table = type == QT_IQ4_XS ? avx512_code_table(type) : _mm512_setzero_si512();
-    _Alignas(64) amx_sums sums[AMX_TILES];
+    _Alignas(64) amx_sums sums[AMX_PAIRS];
     planes w;
     const uint8_t *block = x->w->data + (size_t)p * x->w->panel_bytes;
     kern_amx_load(x, p, sums);
@@ -197,7 +205,7 @@ KERN_INLINE void panel(int type, const amx_pass *x, int p)
         amx_written();
         super_block(type, x, &w, b, sums);
     }
-    kern_amx_store(x, p, (const amx_sums *)sums);
+    kern_amx_store(x, p, sums);
 }
 
 // What AVX-512 does with few tokens.

@@ -64,7 +64,8 @@ KERN_INLINE void multiply_some(const span *s, const int8_t *q, size_t ldq, int n
 }
 
 // Adds the results of one tile, n blocks from b, to the sums.
-KERN_INLINE void fold(int type, const amx_pass *x, const span *s, int t0, int b, int n, result *r, amx_sums sums)
+KERN_INLINE void fold(int type, const amx_pass *x, const span *s, int t0, int b, int n, result *r,
+                      float (*sums)[KERN_PANEL])
 {
     const size_t blocks = (size_t)(x->w->k / 32);
     const float *d = x->a->d + (size_t)t0 * blocks + b;
@@ -87,7 +88,7 @@ KERN_INLINE void fold(int type, const amx_pass *x, const span *s, int t0, int b,
 KERN_INLINE void panel(int type, const amx_pass *x, int p)
 {
     const __m512i table = avx512_table_b32(type);
-    _Alignas(64) amx_sums sums[AMX_TILES];
+    _Alignas(64) amx_sums sums[AMX_PAIRS];
     _Alignas(64) result r[2][SPAN];
     span s;
     const uint8_t *data = x->w->data + (size_t)p * x->w->panel_bytes;
@@ -97,19 +98,19 @@ KERN_INLINE void panel(int type, const amx_pass *x, int p)
         const int n = x->c1 / 32 - b < SPAN ? x->c1 / 32 - b : SPAN;
         build(type, data + (size_t)b * (size_t)kern_packed_block_bytes(type), n, table, &s);
         amx_written();
-        for (int i = 0; i <= x->tiles; i++) {
-            const int8_t *q = x->a->q + (size_t)amx_tile_token(x, i) * ldq + 32 * (size_t)b;
-            if (i < x->tiles && n == SPAN)
+        for (int i = 0; i <= 2 * x->pairs; i++) {
+            const int8_t *q = x->a->q + (size_t)amx_token(x, i / 2, i % 2) * ldq + 32 * (size_t)b;
+            if (i < 2 * x->pairs && n == SPAN)
                 multiply(&s, q, ldq, r[i & 1]);
-            else if (i < x->tiles)
+            else if (i < 2 * x->pairs)
                 multiply_some(&s, q, ldq, n, r[i & 1]);
             if (i > 0 && n == SPAN)
-                fold(type, x, &s, amx_tile_token(x, i - 1), b, SPAN, r[(i - 1) & 1], sums[i - 1]);
+                fold(type, x, &s, amx_token(x, (i - 1) / 2, (i - 1) % 2), b, SPAN, r[(i - 1) & 1], sums[(i - 1) / 2][(i - 1) % 2]);
             else if (i > 0)
-                fold(type, x, &s, amx_tile_token(x, i - 1), b, n, r[(i - 1) & 1], sums[i - 1]);
+                fold(type, x, &s, amx_token(x, (i - 1) / 2, (i - 1) % 2), b, n, r[(i - 1) & 1], sums[(i - 1) / 2][(i - 1) % 2]);
         }
     }
-    kern_amx_store(x, p, (const amx_sums *)sums);
+    kern_amx_store(x, p, sums);
 }
 
 // What AVX-512 does with few tokens.

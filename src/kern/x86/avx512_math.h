@@ -1,0 +1,36 @@
+// exp and tanh of sixteen floats.
+#ifndef KERN_X86_AVX512_MATH_H
+#define KERN_X86_AVX512_MATH_H
+
+#include "kern/x86/avx512.h"
+
+// exp(x), at most 1 unit in the last place off in the normal range (tests/kern measures it); 0 from -104 down,
+// infinity from 89 up. x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by a polynomial (coefficients of Cephes expf,
+// Moshier), 2^n by the scale instruction, which also makes the subnormals.
+KERN_INLINE __m512 avx512_exp(__m512 x)
+{
+    const int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    x = _mm512_min_ps(_mm512_set1_ps(104.0f), _mm512_max_ps(_mm512_set1_ps(-104.0f), x));
+    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), nearest);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);       // ln 2 in two parts, the first of
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);           // few bits: n times it is exact
+    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+    p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+    return _mm512_scalef_ps(p, n);
+}
+
+// tanh(x), absolute error below 2e-7: what a soft cap on attention scores needs.
+KERN_INLINE __m512 avx512_tanh(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const __m512 sign = _mm512_and_ps(x, _mm512_set1_ps(-0.0f));
+    __m512 e = avx512_exp(_mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(-2.0f)));
+    return _mm512_or_ps(sign, _mm512_div_ps(_mm512_sub_ps(one, e), _mm512_add_ps(one, e)));
+}
+
+#endif
