@@ -1,67 +1,11 @@
 // The template engine against what Jinja2 gives (tools/oracle/tmpl_expected.py): language snippets, and every
-// chat template of the data folder in every context; origins; limits; failed allocations.
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+// chat template of the data folder in every context.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-#include <jansson.h>
-
-#include "base/base.h"
-#include "tmpl/tmpl.h"
-
-#define DATA IRORI_SOURCE_DIR "/tests/tmpl/data/"
-#define TEMPLATES IRORI_DATA_DIR "/chat-templates"
-
-enum { NOW = 1753600000 };  // also in the oracle
-
-// A context of the JSON files as tmpl_input; owns its texts.
-typedef struct context {
-    tmpl_input in;
-    char *messages, *tools, *extra;
-} context;
-
-static char *part(const json_t *o, const char *name)
-{
-    const json_t *v = json_object_get(o, name);
-    return v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-}
-
-static context context_open(const json_t *o)
-{
-    context c = {.messages = part(o, "messages"), .tools = part(o, "tools"), .extra = part(o, "extra")};
-    c.in = (tmpl_input){
-        .messages_json = c.messages ? c.messages : "[]",
-        .tools_json = c.tools,
-        .extra_json = c.extra,
-        .add_generation_prompt = json_is_true(json_object_get(o, "add_generation_prompt")),
-        .bos_token = json_string_value(json_object_get(o, "bos_token")),
-        .eos_token = json_string_value(json_object_get(o, "eos_token")),
-        .now = NOW,
-    };
-    return c;
-}
-
-static void context_close(context *c)
-{
-    free(c->messages);
-    free(c->tools);
-    free(c->extra);
-}
-
-static json_t *load(const char *path)
-{
-    json_error_t e;
-    json_t *j = json_load_file(path, JSON_ALLOW_NUL, &e);
-    if (!j)
-        fail_msg("%s: line %d: %s", path, e.line, e.text);
-    return j;
-}
+#include "tmpl/support.h"
 
 static uint64_t fnv1a(const char *p, size_t n)
 {
@@ -69,19 +13,6 @@ static uint64_t fnv1a(const char *p, size_t n)
     for (size_t i = 0; i < n; i++)
         h = (h ^ (unsigned char)p[i]) * 0x100000001B3u;
     return h;
-}
-
-// Segments adjoin, alternate, and cover the text.
-static bool segments_fit(const tmpl_output *out)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < out->n_segments; i++) {
-        const tmpl_segment *s = &out->segments[i];
-        if (s->from != at || s->len == 0 || (i > 0 && s->origin == s[-1].origin))
-            return false;
-        at += s->len;
-    }
-    return at == out->len && out->text[out->len] == 0;
 }
 
 // True when the outcome is the one the row expects; says what differs otherwise.
@@ -96,7 +27,7 @@ static bool matches(const json_t *row, const char *label, int rc, const tmpl_out
             print_error("%s: %s\n", label, e->msg);
             return false;
         }
-        if (!segments_fit(out)) {
+        if (!support_segments_fit(out)) {
             print_error("%s: segments do not fit the text\n", label);
             return false;
         }
@@ -116,22 +47,10 @@ static bool matches(const json_t *row, const char *label, int rc, const tmpl_out
     return ok;
 }
 
-static int render_source(const char *src, size_t n, const tmpl_input *in, tmpl_output *out, err *e)
-{
-    tmpl *t;
-    *out = (tmpl_output){0};
-    int rc = tmpl_parse(&t, src, n, e);
-    if (rc != ST_OK)
-        return rc;
-    rc = tmpl_render(t, in, out, e);
-    tmpl_free(t);
-    return rc;
-}
-
 static void test_language(void **state)
 {
     (void)state;
-    json_t *rows = load(DATA "language_expected.json"), *snippets = load(DATA "snippets.json"), *row;
+    json_t *rows = support_load(DATA "language_expected.json"), *snippets = support_load(DATA "snippets.json"), *row;
     context c = context_open(snippets);
     size_t i, wrong = 0;
     assert_true(json_array_size(rows) > 100);
@@ -139,7 +58,7 @@ static void test_language(void **state)
         const json_t *src = json_object_get(row, "source");
         tmpl_output out;
         err e = {0};
-        int rc = render_source(json_string_value(src), json_string_length(src), &c.in, &out, &e);
+        int rc = support_render(json_string_value(src), json_string_length(src), &c.in, &out, &e);
         wrong += !matches(row, json_string_value(src), rc, &out, &e);
         tmpl_output_done(&out);
     }
@@ -149,47 +68,11 @@ static void test_language(void **state)
     assert_int_equal(wrong, 0);
 }
 
-static const json_t *context_named(const json_t *all, const char *name)
-{
-    size_t i;
-    json_t *c;
-    json_array_foreach(all, i, c)
-        if (strcmp(json_string_value(json_object_get(c, "name")), name) == 0)
-            return c;
-    fail_msg("no context %s", name);
-    return NULL;
-}
-
-static tmpl *template_open(const char *name)
-{
-    char path[1024], *src;
-    size_t n;
-    err e;
-    tmpl *t;
-    snprintf(path, sizeof path, "%s/%s", TEMPLATES, name);
-    if (os_read_file(path, 1 << 20, &src, &n, &e) != ST_OK)
-        fail_msg("%s", e.msg);
-    if (tmpl_parse(&t, src, n, &e) != ST_OK)
-        fail_msg("%s: %s", name, e.msg);
-    mem_free(src);
-    return t;
-}
-
-static void need_templates(void)
-{
-    DIR *d = opendir(TEMPLATES);
-    if (!d) {
-        print_message("no chat templates in %s; skipped\n", TEMPLATES);
-        skip();
-    }
-    closedir(d);
-}
-
 static void test_templates(void **state)
 {
     (void)state;
-    need_templates();
-    json_t *contexts = load(DATA "contexts.json"), *rows = load(DATA "templates_expected.json"), *row;
+    support_need_templates();
+    json_t *contexts = support_load(DATA "contexts.json"), *rows = support_load(DATA "templates_expected.json"), *row;
     size_t i, wrong = 0;
     char last[256] = "";
     tmpl *t = NULL;
@@ -199,10 +82,10 @@ static void test_templates(void **state)
         const char *in_context = json_string_value(json_object_get(row, "context"));
         if (strcmp(name, last) != 0) {
             tmpl_free(t);
-            t = template_open(name);
+            t = support_template(name);
             snprintf(last, sizeof last, "%s", name);
         }
-        context c = context_open(context_named(contexts, in_context));
+        context c = context_open(support_context(contexts, in_context));
         tmpl_output out;
         err e = {0};
         char label[400];
