@@ -58,7 +58,8 @@ IRORI_API void irori_free(void *p);           // for memory handed to the caller
 // ---- Models ----------------------------------------------------------------------------------------------------
 typedef struct irori_model_options {
     int threads;       // default: the processors this process may use
-    int context;       // tokens of keys and values for all sessions together; default: min(trained context, 4096)
+    int context;       // most tokens of a session; default: min(trained context, 4096)
+    int sessions;      // sessions that may fill their context at once; default 1. Memory is taken as it is used
     int batch;         // tokens of a prompt run together, 1..8192; default 512
     const char *cpu;   // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
     bool no_pin;       // leave worker threads unbound to processors
@@ -77,13 +78,17 @@ typedef struct irori_model_info {
     uint64_t hash;                              // names the file's content in reports
     uint64_t parameters, file_bytes, weight_bytes;
     int layers, width, heads, kv_heads, head_dim, vocabulary;
-    int trained_context, context, batch, threads;
+    int trained_context, context, sessions, batch, threads;
     bool has_chat_template;
     uint64_t kv_bytes_per_token;
     uint64_t activation_bytes, activation_bytes_unshared;  // planned buffers; what one buffer per value would take
 } irori_model_info;
 // Strings live as long as the model.
 IRORI_API void irori_model_get_info(const irori_model *m, irori_model_info *out);
+
+// What a GGUF file holds, of any architecture, as a JSON object: path, version, bytes, hash, architecture, name,
+// license, quantization, parameters, metadata (arrays as {"array", "count"}), tensors. Free *json with irori_free.
+IRORI_API int irori_describe_file(const char *path, char **json, irori_error *error);
 
 // ---- Tokens ----------------------------------------------------------------------------------------------------
 enum {

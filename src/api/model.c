@@ -73,8 +73,9 @@ int irori_model_open(irori_model **out, const char *path, const irori_model_opti
     *out = NULL;
     if (rc)
         return rc;
-    engine_options eo = {.threads = o->threads, .context = o->context, .batch = o->batch, .cpu = o->cpu,
-                         .no_pin = o->no_pin, .progress = o->progress, .progress_ctx = o->progress_ctx};
+    engine_options eo = {.threads = o->threads, .context = o->context, .sequences = o->sessions, .batch = o->batch,
+                         .cpu = o->cpu, .no_pin = o->no_pin, .progress = o->progress,
+                         .progress_ctx = o->progress_ctx};
     rc = engine_open(&m->engine, m->file, &eo, api_err(error));
     if (rc) {
         irori_model_close(m);
@@ -125,6 +126,7 @@ void irori_model_get_info(const irori_model *m, irori_model_info *out)
     out->vocabulary = p->vocab;
     out->trained_context = p->context;
     out->context = x->context;
+    out->sessions = x->sequences;
     out->batch = x->batch;
     out->threads = x->threads;
     out->kv_bytes_per_token = dev_kv_page_bytes(&x->model.kv) / DEV_PAGE;

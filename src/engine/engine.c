@@ -28,8 +28,8 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     rc = x->dev->ops->load(x->dev, &x->model.graph, o->progress, o->progress_ctx, e);
     if (!rc)
         rc = x->dev->ops->plan(x->dev, &x->model.graph, &x->model.kv, x->batch, x->outputs, &x->plan, e);
-    if (!rc)  // one page more: a fork may hold a copy of a half-written one
-        rc = kv_new(&x->kv, &x->model.kv, (x->context + DEV_PAGE - 1) / DEV_PAGE + 1, e);
+    if (!rc)  // one page more each: a fork may hold a copy of a half-written one
+        rc = kv_new(&x->kv, &x->model.kv, x->sequences * ((x->context + DEV_PAGE - 1) / DEV_PAGE + 1), e);
     if (!rc && alloc_arrays(x))
         rc = err_set(e, ST_NOMEM, "no memory for a batch of %d tokens", x->batch);
     return rc;
@@ -37,11 +37,14 @@ static int open_parts(engine *x, const engine_options *o, err *e)
 
 int engine_open(engine *x, const gguf *file, const engine_options *o, err *e)
 {
-    *x = (engine){.file = file, .batch = o->batch ? o->batch : 512, .outputs = o->outputs ? o->outputs : 64};
+    *x = (engine){.file = file, .batch = o->batch ? o->batch : 512, .outputs = o->outputs ? o->outputs : 64,
+                  .sequences = o->sequences ? o->sequences : 1};
     if (x->batch < 1 || x->batch > 8192)
         return err_set(e, ST_INVALID, "batch of %d tokens, allowed 1..8192", x->batch);
     if (o->context < 0)
         return err_set(e, ST_INVALID, "context of %d tokens, allowed 1 and more", o->context);
+    if (x->sequences < 1 || x->sequences > 4096)
+        return err_set(e, ST_INVALID, "%d sessions, allowed 1..4096", x->sequences);
     x->outputs = MIN(x->outputs, x->batch);
     x->threads = o->threads > 0 ? o->threads : os_cpu_count();
     int rc = open_parts(x, o, e);

@@ -13,7 +13,8 @@
 
 typedef struct engine_options {
     int threads;       // 0: all
-    int context;       // tokens the KV store holds; 0: min(trained, 4096)
+    int context;       // most tokens of a sequence; 0: min(trained, 4096)
+    int sequences;     // that may be full at once; 0: 1
     int batch;         // most tokens a step; 0: 512
     int outputs;       // most logits rows a step; 0: 64
     const char *cpu;   // NULL: best
@@ -28,7 +29,7 @@ typedef struct engine {
     dev *dev;
     dev_plan *plan;
     kv *kv;
-    int context, batch, outputs, threads;
+    int context, sequences, batch, outputs, threads;
     // Arrays of a step, [batch]:
     int32_t *token, *pos, *seq, *output;
     dev_kv_view *views;

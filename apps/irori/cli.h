@@ -1,0 +1,101 @@
+// The command line: one table of commands and options gives the parser, --help, the manual page and the shell
+// completions. Each command is a file with one function.
+#ifndef IRORI_CLI_H
+#define IRORI_CLI_H
+
+#include <irori.h>
+
+#include "base/base.h"
+
+// Exit statuses.
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
+
+// Every option of every command; a command reads those it lists.
+typedef struct cli_options {
+    const char *model;      // first argument
+    const char *command;    // argument of `help`, `completion`
+    bool json, help, raw, special, man, memory, no_pin;
+    int threads, ctx, batch_size;
+    const char *cpu;
+    const char *prompt, *system, *text, *file, *tools, *history;
+    int max_tokens;
+    float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;
+    int top_k;
+    const char *seed;
+    const char *pp, *tg, *depth, *batch;
+    int repetitions;
+} cli_options;
+
+enum cli_kind { CLI_FLAG, CLI_INT, CLI_FLOAT, CLI_TEXT };
+
+typedef struct cli_option {
+    const char *name;      // "threads"
+    char letter;           // 0: none
+    enum cli_kind kind;
+    size_t offset;         // in cli_options
+    const char *argument;  // "N", "FILE"; NULL for a flag
+    const char *help;
+    double least, most;    // of a number
+} cli_option;
+
+typedef struct cli_command {
+    const char *name, *arguments, *summary;
+    const char *options;   // names, separated by spaces; --help is added
+    const char *details;   // further paragraph of the manual; may be NULL
+    int (*run)(const cli_options *o);
+} cli_command;
+
+// main.c: the tables.
+extern const cli_command cli_commands[];
+extern const size_t cli_command_count;
+extern const cli_option cli_option_table[];
+extern const size_t cli_option_count;
+const cli_command *cli_command_find(const char *name);
+// Whether a command takes an option (every command takes --help).
+bool cli_takes(const cli_command *c, const cli_option *o);
+
+// options.c: fills *o from the words after the command; on bad use says why on stderr and gives CLI_USAGE.
+void cli_defaults(cli_options *o);
+int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o);
+// "512,2048" into at most `cap` numbers of least..most; -1 after saying why.
+int cli_numbers(const char *option, const char *text, int least, int most, int *out, int cap);
+
+// help.c, completion.c
+void cli_help_all(void);
+void cli_help_command(const cli_command *c);
+void cli_man_page(void);
+int cli_completion(const char *shell);
+
+// progress.c: a bar on stderr, only on a terminal and only for what takes over a second.
+typedef struct cli_progress {
+    const char *what;
+    double started, drawn;
+    bool shown;
+} cli_progress;
+void cli_progress_start(cli_progress *p, const char *what);
+void cli_progress_step(void *p, uint64_t done, uint64_t total);  // p: a cli_progress
+void cli_progress_end(cli_progress *p);
+
+// open.c: what commands share.
+int cli_fail(const irori_error *e);  // prints "irori: MESSAGE"; CLI_FAILED
+// context 0: --ctx or the default; sessions 0: one.
+int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
+irori_sampling cli_sampling(const cli_options *o);
+// Ctrl-C stops the session's present call instead of the program, until called with NULL.
+void cli_interrupt(irori_session *s);
+bool cli_interrupted(void);  // Ctrl-C was pressed since cli_interrupt
+int cli_read_text(const char *path, char **text, size_t *n);  // "-": standard input; says why on failure
+int cli_print_json(buf *b);  // the text and a newline on stdout; frees it
+// Messages so far, for irori_session_add_chat: a JSON array in the making.
+void cli_message(buf *messages, const char *role, const char *text, size_t n);
+
+int cmd_run(const cli_options *o);
+int cmd_chat(const cli_options *o);
+int cmd_info(const cli_options *o);
+int cmd_tokenize(const cli_options *o);
+int cmd_bench(const cli_options *o);
+int cmd_eval(const cli_options *o);
+int cmd_help(const cli_options *o);
+int cmd_completion(const cli_options *o);
+
+#endif

@@ -1,0 +1,114 @@
+// What commands share: opening with a progress bar, messages, interruption, reading texts.
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+int cli_fail(const irori_error *e)
+{
+    fprintf(stderr, "irori: %s\n", e->message);
+    return CLI_FAILED;
+}
+
+int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
+{
+    cli_progress bar;
+    cli_progress_start(&bar, "loading");
+    irori_model_options mo = {.threads = o->threads, .context = context ? context : o->ctx, .sessions = sessions,
+                              .batch = o->batch_size, .cpu = o->cpu, .no_pin = o->no_pin,
+                              .progress = cli_progress_step, .progress_ctx = &bar};
+    irori_error e;
+    int rc = irori_model_open(m, o->model, &mo, &e);
+    cli_progress_end(&bar);
+    return rc ? cli_fail(&e) : CLI_OK;
+}
+
+irori_sampling cli_sampling(const cli_options *o)
+{
+    return (irori_sampling){
+        .temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
+        .typical_p = o->typical, .repeat_penalty = o->repeat_penalty, .frequency_penalty = o->frequency_penalty,
+        .presence_penalty = o->presence_penalty, .dry_multiplier = o->dry,
+        .seed = o->seed ? strtoull(o->seed, NULL, 0) : 0,
+    };
+}
+
+static irori_session *volatile interrupted_session;
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+    irori_session *s = interrupted_session;
+    if (s)
+        irori_session_cancel(s);
+}
+
+void cli_interrupt(irori_session *s)
+{
+    interrupted_session = s;
+    if (s)
+        interrupted = 0;
+    struct sigaction a = {0};
+    a.sa_handler = s ? on_interrupt : SIG_DFL;
+    sigaction(SIGINT, &a, NULL);
+}
+
+bool cli_interrupted(void)
+{
+    return interrupted;
+}
+
+int cli_read_text(const char *path, char **text, size_t *n)
+{
+    irori_error e;
+    if (strcmp(path, "-") != 0)
+        return os_read_file(path, (size_t)1 << 31, text, n, (err *)(void *)&e) ? cli_fail(&e) : CLI_OK;
+    buf b;
+    buf_init(&b);
+    char block[65536];
+    size_t k;
+    while ((k = fread(block, 1, sizeof block, stdin)) > 0)
+        buf_add(&b, block, k);
+    *n = b.len;
+    *text = ferror(stdin) ? NULL : buf_take(&b);
+    if (!*text) {
+        fprintf(stderr, "irori: standard input: %s\n", ferror(stdin) ? strerror(errno) : "out of memory");
+        buf_done(&b);
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+int cli_print_json(buf *b)
+{
+    bool ok = !b->failed;
+    if (ok)
+        printf("%s\n", b->data);
+    else
+        fprintf(stderr, "irori: out of memory for the report\n");
+    buf_done(b);
+    return ok ? CLI_OK : CLI_FAILED;
+}
+
+void cli_message(buf *messages, const char *role, const char *text, size_t n)
+{
+    if (messages->len)
+        messages->data[messages->len - 1] = ',';  // reopen the array
+    else
+        buf_add_char(messages, '[');
+    json_writer w;
+    json_begin(&w, messages);
+    json_obj(&w);
+    json_key(&w, "role");
+    json_str(&w, role);
+    json_key(&w, "content");
+    json_strn(&w, text, n);
+    json_end(&w);
+    buf_add_char(messages, ']');
+}

@@ -1,0 +1,117 @@
+// irori run: one prompt, one answer.
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+typedef struct answer {
+    buf text;
+    bool print;
+} answer;
+
+static bool on_piece(void *ctx, int32_t id, const char *text, size_t n)
+{
+    (void)id;
+    answer *a = ctx;
+    buf_add(&a->text, text, n);
+    if (!a->print)
+        return true;
+    fwrite(text, 1, n, stdout);
+    return fflush(stdout) == 0;  // nobody reads any more: stop
+}
+
+static const char *finish_name(irori_finish f)
+{
+    return f == IRORI_FINISH_STOP ? "stop" : f == IRORI_FINISH_LENGTH ? "length" : "canceled";
+}
+
+static int report(const answer *a, const irori_generation *g)
+{
+    buf out;
+    buf_init(&out);
+    json_writer w;
+    json_begin(&w, &out);
+    json_obj(&w);
+    json_key(&w, "text");
+    json_strn(&w, a->text.len ? a->text.data : "", a->text.len);
+    json_key(&w, "prompt_tokens");
+    json_int(&w, (int64_t)g->prompt_tokens);
+    json_key(&w, "completion_tokens");
+    json_int(&w, (int64_t)g->completion_tokens);
+    json_key(&w, "ttft_ms");
+    json_num(&w, g->first_token_seconds * 1e3);
+    json_key(&w, "tokens_per_second");
+    if (g->completion_tokens > 1 && g->decode_seconds > 0)
+        json_num(&w, (double)(g->completion_tokens - 1) / g->decode_seconds);
+    else
+        json_none(&w);
+    json_key(&w, "finish_reason");
+    json_str(&w, finish_name(g->finish));
+    json_end(&w);
+    return cli_print_json(&out);
+}
+
+static int add_prompt(const cli_options *o, irori_model *m, irori_session *s, const char *prompt, size_t n,
+                      const char *tools, irori_error *e)
+{
+    irori_model_info info;
+    irori_model_get_info(m, &info);
+    if (o->raw || !info.has_chat_template)
+        return irori_session_add_text(s, prompt, n, IRORI_TOKENIZE_SPECIAL | IRORI_TOKENIZE_BOS, e);
+    buf messages;
+    buf_init(&messages);
+    if (o->system)
+        cli_message(&messages, "system", o->system, strlen(o->system));
+    cli_message(&messages, "user", prompt, n);
+    int rc = messages.failed ? err_set((err *)(void *)e, ST_NOMEM, "out of memory for the prompt")
+                             : irori_session_add_chat(s, messages.data, tools, NULL, e);
+    buf_done(&messages);
+    return rc;
+}
+
+static int generate(const cli_options *o, irori_model *m, const char *prompt, size_t n, const char *tools)
+{
+    irori_session *s;
+    irori_error e;
+    irori_sampling sampling = cli_sampling(o);
+    if (irori_session_new(&s, m, &sampling, &e))
+        return cli_fail(&e);
+    answer a = {.print = !o->json};
+    irori_generation g = {.finish = IRORI_FINISH_CANCELED};
+    cli_interrupt(s);
+    int rc = add_prompt(o, m, s, prompt, n, tools, &e);
+    if (!rc)
+        rc = irori_session_generate(s, (size_t)o->max_tokens, on_piece, &a, &g, &e);
+    cli_interrupt(NULL);
+    if (rc && rc != IRORI_CANCELED)
+        cli_fail(&e);
+    else if (o->json)
+        rc = report(&a, &g);
+    else if (a.text.len && a.text.data[a.text.len - 1] != '\n')
+        putchar('\n');
+    buf_done(&a.text);
+    irori_session_free(s);
+    return cli_interrupted() ? CLI_INTERRUPTED : rc ? CLI_FAILED : CLI_OK;
+}
+
+int cmd_run(const cli_options *o)
+{
+    char *read = NULL, *tools = NULL;
+    const char *prompt = o->prompt;
+    size_t n = prompt ? strlen(prompt) : 0, tools_n;
+    if (!prompt || prompt[0] == '@') {
+        if (cli_read_text(prompt ? prompt + 1 : "-", &read, &n))
+            return CLI_FAILED;
+        prompt = read;
+    }
+    irori_model *m = NULL;
+    int rc = o->tools ? cli_read_text(o->tools, &tools, &tools_n) : CLI_OK;
+    if (!rc)
+        rc = cli_open(o, 0, 0, &m);
+    if (!rc)
+        rc = generate(o, m, prompt, n, tools);
+    irori_model_close(m);
+    mem_free(tools);
+    mem_free(read);
+    return rc;
+}
