@@ -6,32 +6,19 @@
 static const char *owner_name(value v)
 {
     switch (v.type) {
-    case V_NONE:
-        return "None";
-    case V_BOOL:
-        return "bool object";
-    case V_INT:
-        return "int object";
-    case V_FLOAT:
-        return "float object";
-    case V_STR:
-        return "str object";
-    case V_LIST:
-        return "list object";
-    case V_TUPLE:
-        return "tuple object";
-    case V_DICT:
-        return "dict object";
-    case V_RANGE:
-        return "range object";
-    case V_NS:
-        return "jinja2.utils.Namespace object";
-    case V_LOOP:
-        return "jinja2.runtime.LoopContext object";
-    case V_MACRO:
-        return "jinja2.runtime.Macro object";
-    default:
-        return "object";
+    case V_NONE: return "None";
+    case V_BOOL: return "bool object";
+    case V_INT: return "int object";
+    case V_FLOAT: return "float object";
+    case V_STR: return "str object";
+    case V_LIST: return "list object";
+    case V_TUPLE: return "tuple object";
+    case V_DICT: return "dict object";
+    case V_RANGE: return "range object";
+    case V_NS: return "jinja2.utils.Namespace object";
+    case V_LOOP: return "jinja2.runtime.LoopContext object";
+    case V_MACRO: return "jinja2.runtime.Macro object";
+    default: return "object";
     }
 }
 
@@ -52,27 +39,18 @@ static value attribute(rt *r, value v, const str *name)
 {
     value *found;
     switch (v.type) {
-    case V_UNDEF:
-        tmpl_undef_fail(&r->h, v);
-    case V_STR:
-        return tmpl_method_str(r, v, name);
+    case V_UNDEF: tmpl_undef_fail(&r->h, v);
+    case V_STR: return tmpl_method_str(r, v, name);
     case V_TUPLE:
         if (v.l->view && (tmpl_str_is(name, "grouper") || tmpl_str_is(name, "list")))
             return v.l->v[name->p[0] == 'l'];
         return tmpl_method_list(r, v, name);
-    case V_LIST:
-        return tmpl_method_list(r, v, name);
-    case V_DICT:
-        return tmpl_method_dict(r, v, name);
-    case V_NS:
-        found = tmpl_dict_get(&r->h, v.d, val_str(name));
-        return found ? *found : (value){0};
-    case V_LOOP:
-        return tmpl_loop_attr(r, v, name);
-    case V_MACRO:
-        return macro_attr(r, v, name);
-    default:
-        return (value){0};
+    case V_LIST: return tmpl_method_list(r, v, name);
+    case V_DICT: return tmpl_method_dict(r, v, name);
+    case V_NS: found = tmpl_dict_get(&r->h, v.d, val_str(name)); return found ? *found : (value){0};
+    case V_LOOP: return tmpl_loop_attr(r, v, name);
+    case V_MACRO: return macro_attr(r, v, name);
+    default: return (value){0};
     }
 }
 

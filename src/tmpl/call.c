@@ -110,19 +110,14 @@ value tmpl_call(rt *r, value f, const args *a)
     switch (f.type) {
     case V_NATIVE:
         if (!f.native->fn)
-            tmpl_fail(&r->h, ST_UNSUPPORTED, "the method %s is not supported in chat templates", f.native->name);
+            tmpl_fail(&r->h, ST_UNSUPPORTED, "the method %s is not supported in chat templates",
+                      f.native->name);
         v = f.native->fn(r, f.native->self, a);
         break;
-    case V_MACRO:
-        v = call_macro(r, f.macro, a);
-        break;
-    case V_LOOP:
-        v = tmpl_loop_call(r, f.loop, a);
-        break;
-    case V_UNDEF:
-        tmpl_undef_fail(&r->h, f);
-    default:
-        tmpl_fail(&r->h, ST_FORMAT, "'%s' object is not callable", tmpl_type_name(f));
+    case V_MACRO: v = call_macro(r, f.macro, a); break;
+    case V_LOOP: v = tmpl_loop_call(r, f.loop, a); break;
+    case V_UNDEF: tmpl_undef_fail(&r->h, f);
+    default: tmpl_fail(&r->h, ST_FORMAT, "'%s' object is not callable", tmpl_type_name(f));
     }
     tmpl_leave(&r->h);
     return v;
@@ -139,7 +134,8 @@ void tmpl_bind(rt *r, const char *what, const args *a, size_t n, const char *con
         while (i < n && !tmpl_str_is(a->kw[k].name, names[i]))
             i++;
         if (i == n)
-            tmpl_fail(&r->h, ST_FORMAT, "%s takes no keyword argument '%s'", what, tmpl_str_c(&r->h, a->kw[k].name));
+            tmpl_fail(&r->h, ST_FORMAT, "%s takes no keyword argument '%s'", what,
+                      tmpl_str_c(&r->h, a->kw[k].name));
         if (out[i].type != V_MISSING)
             tmpl_fail(&r->h, ST_FORMAT, "%s is given %s twice", what, names[i]);
         out[i] = a->kw[k].v;

@@ -163,7 +163,8 @@ static value eval_cond(rt *r, const node *n)
         return tmpl_eval(r, n->b);
     if (n->c)
         return tmpl_eval(r, n->c);
-    return tmpl_undef_hint(&r->h, "the inline if-expression evaluated to false and no else section was defined");
+    return tmpl_undef_hint(&r->h,
+                           "the inline if-expression evaluated to false and no else section was defined");
 }
 
 static value eval_slice(rt *r, const node *n)
@@ -209,30 +210,17 @@ static value eval_other(rt *r, const node *n)
 {
     value v;
     switch (n->kind) {
-    case N_AND:
-        v = tmpl_eval(r, n->a);
-        return tmpl_truth(v) ? tmpl_eval(r, n->b) : v;
-    case N_OR:
-        v = tmpl_eval(r, n->a);
-        return tmpl_truth(v) ? v : tmpl_eval(r, n->b);
-    case N_NOT:
-        return val_bool(!tmpl_truth(tmpl_eval(r, n->a)));
-    case N_NEG:
-        return tmpl_negate(r, tmpl_eval(r, n->a));
-    case N_POS:
-        return tmpl_positive(r, tmpl_eval(r, n->a));
-    case N_COMPARE:
-        return eval_compare(r, n);
-    case N_CONCAT:
-        return eval_concat(r, n);
-    case N_COND:
-        return eval_cond(r, n);
-    case N_SLICE:
-        return eval_slice(r, n);
-    case N_DICT:
-        return eval_dict(r, n);
-    default:
-        return eval_items(r, n);
+    case N_AND: v = tmpl_eval(r, n->a); return tmpl_truth(v) ? tmpl_eval(r, n->b) : v;
+    case N_OR: v = tmpl_eval(r, n->a); return tmpl_truth(v) ? v : tmpl_eval(r, n->b);
+    case N_NOT: return val_bool(!tmpl_truth(tmpl_eval(r, n->a)));
+    case N_NEG: return tmpl_negate(r, tmpl_eval(r, n->a));
+    case N_POS: return tmpl_positive(r, tmpl_eval(r, n->a));
+    case N_COMPARE: return eval_compare(r, n);
+    case N_CONCAT: return eval_concat(r, n);
+    case N_COND: return eval_cond(r, n);
+    case N_SLICE: return eval_slice(r, n);
+    case N_DICT: return eval_dict(r, n);
+    default: return eval_items(r, n);
     }
 }
 
@@ -242,34 +230,21 @@ value tmpl_eval(rt *r, const node *n)
     tmpl_enter(&r->h);
     r->h.line = n->line;
     switch (n->kind) {
-    case N_CONST:
-        v = n->k;
-        break;
-    case N_NAME:
-        v = get(r, n->id);
-        break;
-    case N_ATTR:
-        v = tmpl_getattr(r, tmpl_eval(r, n->a), n->text);
-        break;
+    case N_CONST: v = n->k; break;
+    case N_NAME: v = get(r, n->id); break;
+    case N_ATTR: v = tmpl_getattr(r, tmpl_eval(r, n->a), n->text); break;
     case N_ITEM:
         v = tmpl_eval(r, n->a);
         v = tmpl_getitem(r, v, tmpl_eval(r, n->b));
         break;
-    case N_CALL:
-        v = tmpl_eval_call(r, n, (value){0});
-        break;
-    case N_FILTER:
-        v = eval_filter(r, n);
-        break;
-    case N_TEST:
-        v = eval_test(r, n);
-        break;
+    case N_CALL: v = tmpl_eval_call(r, n, (value){0}); break;
+    case N_FILTER: v = eval_filter(r, n); break;
+    case N_TEST: v = eval_test(r, n); break;
     case N_BINARY:
         v = tmpl_eval(r, n->a);
         v = tmpl_binary(r, n->op, v, tmpl_eval(r, n->b));
         break;
-    default:
-        v = eval_other(r, n);
+    default: v = eval_other(r, n);
     }
     tmpl_leave(&r->h);
     return v;

@@ -115,38 +115,18 @@ static enum flow run_scope(rt *r, const node *n)
 static enum flow run(rt *r, const node *n)
 {
     switch (n->kind) {
-    case N_DATA:
-        tmpl_sb_str(r->out, n->k.s);
-        break;
-    case N_OUTPUT:
-        print(r, tmpl_eval(r, n->a));
-        break;
-    case N_IF:
-        return tmpl_exec(r, tmpl_truth(tmpl_eval(r, n->a)) ? &n->list : &n->orelse);
-    case N_FOR:
-        run_loop(r, n, tmpl_eval(r, n->b), 0);
-        break;
-    case N_SET:
-        tmpl_assign(r, n->a, tmpl_eval(r, n->b));
-        break;
-    case N_SETBLOCK:
-        tmpl_assign(r, n->a, filter_text(r, n->b, capture(r, &n->list)));
-        break;
-    case N_MACRO:
-        tmpl_set(r, n->id, tmpl_macro_new(r, n));
-        break;
-    case N_CALLBLOCK:
-        run_call_block(r, n);
-        break;
-    case N_FILTERBLOCK:
-        print(r, filter_text(r, n->b, capture(r, &n->list)));
-        break;
-    case N_SCOPE:
-        return run_scope(r, n);
-    case N_BREAK:
-        return FLOW_BREAK;
-    case N_CONTINUE:
-        return FLOW_CONTINUE;
+    case N_DATA: tmpl_sb_str(r->out, n->k.s); break;
+    case N_OUTPUT: print(r, tmpl_eval(r, n->a)); break;
+    case N_IF: return tmpl_exec(r, tmpl_truth(tmpl_eval(r, n->a)) ? &n->list : &n->orelse);
+    case N_FOR: run_loop(r, n, tmpl_eval(r, n->b), 0); break;
+    case N_SET: tmpl_assign(r, n->a, tmpl_eval(r, n->b)); break;
+    case N_SETBLOCK: tmpl_assign(r, n->a, filter_text(r, n->b, capture(r, &n->list))); break;
+    case N_MACRO: tmpl_set(r, n->id, tmpl_macro_new(r, n)); break;
+    case N_CALLBLOCK: run_call_block(r, n); break;
+    case N_FILTERBLOCK: print(r, filter_text(r, n->b, capture(r, &n->list))); break;
+    case N_SCOPE: return run_scope(r, n);
+    case N_BREAK: return FLOW_BREAK;
+    case N_CONTINUE: return FLOW_CONTINUE;
     }
     return FLOW_NEXT;
 }

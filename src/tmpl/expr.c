@@ -118,7 +118,10 @@ static node *parse_sum(parser *p)
 // The comparison operator here, skipped; -1 when there is none.
 static int comparison(parser *p)
 {
-    static const struct { int token; int op; } ops[] = {
+    static const struct {
+        int token;
+        int op;
+    } ops[] = {
         {OP2('=', '='), OP_EQ}, {OP2('!', '='), OP_NE}, {'<', OP_LT},
         {OP2('<', '='), OP_LE}, {'>', OP_GT},           {OP2('>', '='), OP_GE},
     };
@@ -227,9 +230,16 @@ static node *parse_string(parser *p)
 
 static node *parse_name(parser *p)
 {
-    static const struct { const char *name; value v; } words[] = {
-        {"true", {.type = V_BOOL, .b = true}}, {"True", {.type = V_BOOL, .b = true}}, {"false", {.type = V_BOOL}},
-        {"False", {.type = V_BOOL}},           {"none", {.type = V_NONE}},            {"None", {.type = V_NONE}},
+    static const struct {
+        const char *name;
+        value v;
+    } words[] = {
+        {"true", {.type = V_BOOL, .b = true}},
+        {"True", {.type = V_BOOL, .b = true}},
+        {"false", {.type = V_BOOL}},
+        {"False", {.type = V_BOOL}},
+        {"none", {.type = V_NONE}},
+        {"None", {.type = V_NONE}},
     };
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (tmpl_parse_skip_name(p, words[i].name))
@@ -246,13 +256,10 @@ static node *parse_name(parser *p)
 static node *parse_primary(parser *p)
 {
     switch (p->at->type) {
-    case T_NAME:
-        return parse_name(p);
-    case T_STRING:
-        return parse_string(p);
+    case T_NAME: return parse_name(p);
+    case T_STRING: return parse_string(p);
     case T_INT:
-    case T_FLOAT:
-        return parse_number(p);
+    case T_FLOAT: return parse_number(p);
     }
     node *n;
     tmpl_parse_down(p);
@@ -352,8 +359,9 @@ static node *parse_call(parser *p, node *callee)
 
 static node *slice_part(parser *p)
 {
-    return tmpl_parse_is_op(p, ':') || tmpl_parse_is_op(p, ']') || tmpl_parse_is_op(p, ',') ? NULL
-                                                                                             : tmpl_parse_expr(p);
+    return tmpl_parse_is_op(p, ':') || tmpl_parse_is_op(p, ']') || tmpl_parse_is_op(p, ',')
+               ? NULL
+               : tmpl_parse_expr(p);
 }
 
 static node *parse_subscript(parser *p, node *of)

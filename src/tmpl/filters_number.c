@@ -73,23 +73,17 @@ value tmpl_filter_int(rt *r, value v, const args *a)
     if (base < 2 || base > 36)
         tmpl_fail(&r->h, ST_FORMAT, "int() base must be >= 2 and <= 36");
     switch (v.type) {
-    case V_UNDEF:
-        tmpl_undef_fail(&r->h, v);
-    case V_BOOL:
-        out = val_int(v.b);
-        break;
-    case V_INT:
-        return v;
-    case V_FLOAT:
-        out = truncated(r, v.f, otherwise);
-        break;
+    case V_UNDEF: tmpl_undef_fail(&r->h, v);
+    case V_BOOL: out = val_int(v.b); break;
+    case V_INT: return v;
+    case V_FLOAT: out = truncated(r, v.f, otherwise); break;
     case V_STR:
         out = read_int(r, v.s, (int)base, &i) ? val_int(i)
-              : read_float(r, v.s, &f) ? truncated(r, f, otherwise) : otherwise;
+              : read_float(r, v.s, &f)        ? truncated(r, f, otherwise)
+                                              : otherwise;
         out.origin |= (uint8_t)tmpl_str_origin(v.s);
         return out;
-    default:
-        return otherwise;
+    default: return otherwise;
     }
     out.origin |= v.origin;
     return out;
@@ -148,7 +142,8 @@ value tmpl_filter_round(rt *r, value v, const args *a)
     tmpl_bind(r, "round", a, 2, names, arg);
     need_number(r, v, "round");
     int64_t places = arg[0].type == V_MISSING ? 0 : tmpl_arg_int(r, arg[0], "precision");
-    const str *how = arg[1].type == V_MISSING ? tmpl_str_z(&r->h, "common") : tmpl_arg_str(r, arg[1], "method");
+    const str *how = arg[1].type == V_MISSING ? tmpl_str_z(&r->h, "common")
+                                              : tmpl_arg_str(r, arg[1], "method");
     double f = tmpl_to_double(v), unit = pow(10, (double)places);
     value out;
     if (tmpl_str_is(how, "common")) {

@@ -5,22 +5,15 @@ value tmpl_filter_length(rt *r, value v, const args *a)
 {
     tmpl_bind(r, "length", a, 0, NULL, NULL);
     switch (v.type) {
-    case V_UNDEF:
-        return val_int(0);
-    case V_STR:
-        tmpl_step(&r->h, v.s->n / 64);
-        return val_int((int64_t)tmpl_str_len(v.s));
-    case V_DICT:
-        return val_int((int64_t)v.d->n);
-    case V_LOOP:
-        return val_int((int64_t)v.loop->items->n);
+    case V_UNDEF: return val_int(0);
+    case V_STR: tmpl_step(&r->h, v.s->n / 64); return val_int((int64_t)tmpl_str_len(v.s));
+    case V_DICT: return val_int((int64_t)v.d->n);
+    case V_LOOP: return val_int((int64_t)v.loop->items->n);
     case V_LIST:
     case V_TUPLE:
     case V_RANGE:
-    case V_VIEW:
-        return val_int((int64_t)v.l->n);
-    default:
-        tmpl_fail(&r->h, ST_FORMAT, "object of type '%s' has no len()", tmpl_type_name(v));
+    case V_VIEW: return val_int((int64_t)v.l->n);
+    default: tmpl_fail(&r->h, ST_FORMAT, "object of type '%s' has no len()", tmpl_type_name(v));
     }
 }
 
@@ -179,8 +172,9 @@ value tmpl_filter_map(rt *r, value v, const args *a)
         left = behind(a, 1);
     }
     for (size_t i = 0; i < from->n; i++)
-        tmpl_seq_push(&r->h, l, filter ? tmpl_filter_call(r, filter, from->v[i], &left)
-                                       : tmpl_getpath(r, from->v[i], arg[0], arg[1]));
+        tmpl_seq_push(&r->h, l,
+                      filter ? tmpl_filter_call(r, filter, from->v[i], &left)
+                             : tmpl_getpath(r, from->v[i], arg[0], arg[1]));
     return val_seq(V_ITER, l);
 }
 

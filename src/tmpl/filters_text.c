@@ -76,7 +76,8 @@ value tmpl_filter_trim(rt *r, value v, const args *a)
     value arg;
     tmpl_bind(r, "trim", a, 1, names, &arg);
     bool given = arg.type != V_MISSING && arg.type != V_NONE;
-    return val_str(tmpl_str_strip(&r->h, text_of(r, v), given ? tmpl_arg_str(r, arg, "trim chars") : NULL, STRIP_BOTH));
+    return val_str(
+        tmpl_str_strip(&r->h, text_of(r, v), given ? tmpl_arg_str(r, arg, "trim chars") : NULL, STRIP_BOTH));
 }
 
 value tmpl_filter_replace(rt *r, value v, const args *a)
@@ -96,9 +97,11 @@ value tmpl_filter_indent(rt *r, value v, const args *a)
     value arg[3];
     heap *h = &r->h;
     tmpl_bind(r, "indent", a, 3, names, arg);
-    const str *by = arg[0].type == V_STR ? arg[0].s
-                    : tmpl_str_repeat(h, tmpl_str_z(h, " "),
-                                      arg[0].type == V_MISSING ? 4 : tmpl_arg_int(r, arg[0], "indent width"));
+    const str *by = arg[0].type == V_STR
+                        ? arg[0].s
+                        : tmpl_str_repeat(h, tmpl_str_z(h, " "),
+                                          arg[0].type == V_MISSING ? 4
+                                                                   : tmpl_arg_int(r, arg[0], "indent width"));
     const str *s = tmpl_str_cat(h, tmpl_arg_str(r, v, "what indent works on"), tmpl_str_z(h, "\n"));
     const seq *lines = tmpl_str_lines(h, s, false);
     strbuf b = tmpl_sb(h);
@@ -120,9 +123,11 @@ value tmpl_filter_truncate(rt *r, value v, const args *a)
     heap *h = &r->h;
     tmpl_bind(r, "truncate", a, 4, names, arg);
     const str *s = tmpl_arg_str(r, v, "what truncate works on");
-    const str *end = arg[2].type == V_MISSING ? tmpl_str_z(h, "...") : tmpl_arg_str(r, arg[2], "truncate end");
+    const str *end = arg[2].type == V_MISSING ? tmpl_str_z(h, "...")
+                                              : tmpl_arg_str(r, arg[2], "truncate end");
     int64_t length = arg[0].type == V_MISSING ? 255 : tmpl_arg_int(r, arg[0], "truncate length");
-    int64_t leeway = arg[3].type == V_MISSING || arg[3].type == V_NONE ? 5 : tmpl_arg_int(r, arg[3], "leeway");
+    int64_t leeway = arg[3].type == V_MISSING || arg[3].type == V_NONE ? 5
+                                                                       : tmpl_arg_int(r, arg[3], "leeway");
     int64_t n = (int64_t)tmpl_str_len(s), tail = (int64_t)tmpl_str_len(end);
     if (length < tail)
         tmpl_fail(h, ST_FORMAT, "expected length >= %lld, got %lld", (long long)tail, (long long)length);
@@ -132,7 +137,7 @@ value tmpl_filter_truncate(rt *r, value v, const args *a)
         return v;
     const str *cut = tmpl_str_part(h, s, 0, tmpl_str_at(s, (size_t)(length - tail)));
     if (!tmpl_truth(arg[1])) {
-        size_t space = tmpl_str_rfind(cut, tmpl_str_z(h, " "));
+        size_t space = tmpl_str_rfind(&r->h, cut, tmpl_str_z(h, " "));
         if (space != STR_NONE)
             cut = tmpl_str_part(h, cut, 0, space);
     }

@@ -10,10 +10,10 @@ typedef struct spec {
     char align;       // < > = ^ or 0
     char sign;        // + - blank or 0
     bool alternate;
-    char comma;       // , _ or 0
-    int width;        // -1: none
-    int precision;    // -1: none
-    char type;        // 0: none
+    char comma;     // , _ or 0
+    int width;      // -1: none
+    int precision;  // -1: none
+    char type;      // 0: none
 } spec;
 
 static int spec_number(rt *r, const str *s, size_t *at)
@@ -112,10 +112,15 @@ static const str *grouped(rt *r, const spec *f, const char *digits, int origin)
     return tmpl_sb_done(&b);
 }
 
-static const str *signed_number(rt *r, spec f, bool negative, const char *prefix, const char *digits, int origin)
+static const str *signed_number(rt *r, spec f, bool negative, const char *prefix, const char *digits,
+                                int origin)
 {
     char head[8];
-    snprintf(head, sizeof head, "%s%s", negative ? "-" : f.sign == '+' ? "+" : f.sign == ' ' ? " " : "",
+    snprintf(head, sizeof head, "%s%s",
+             negative        ? "-"
+             : f.sign == '+' ? "+"
+             : f.sign == ' ' ? " "
+                             : "",
              f.alternate ? prefix : "");
     if (!f.align)
         f.align = '>';
@@ -131,7 +136,11 @@ static const str *format_int(rt *r, const spec *f, value v)
         tmpl_fail(&r->h, ST_UNSUPPORTED, "the format type c");
     unsigned base = f->type == 'x' || f->type == 'X' ? 16 : f->type == 'o' ? 8 : f->type == 'b' ? 2 : 10;
     digits_of(u, base, f->type == 'X', digits);
-    const char *prefix = f->type == 'x' ? "0x" : f->type == 'X' ? "0X" : f->type == 'o' ? "0o" : f->type == 'b' ? "0b" : "";
+    const char *prefix = f->type == 'x'   ? "0x"
+                         : f->type == 'X' ? "0X"
+                         : f->type == 'o' ? "0o"
+                         : f->type == 'b' ? "0b"
+                                          : "";
     return signed_number(r, *f, i < 0, prefix, digits, v.origin);
 }
 
@@ -162,8 +171,8 @@ const str *tmpl_format_value(rt *r, value v, const str *text)
     if (val_is_num(v) && v.type != V_FLOAT && whole && f.precision < 0)
         return format_int(r, &f, v);
     if (v.type != V_STR || (f.type && f.type != 's') || f.align == '=' || f.sign || f.comma || f.alternate)
-        tmpl_fail(&r->h, ST_FORMAT, "the format '%s' does not fit a value of type '%s'", tmpl_str_c(&r->h, text),
-                  tmpl_type_name(v));
+        tmpl_fail(&r->h, ST_FORMAT, "the format '%s' does not fit a value of type '%s'",
+                  tmpl_str_c(&r->h, text), tmpl_type_name(v));
     const str *s = v.s;
     if (f.precision >= 0)
         s = tmpl_str_part(&r->h, s, 0, tmpl_str_at(s, (size_t)f.precision));
@@ -174,7 +183,7 @@ const str *tmpl_format_value(rt *r, value v, const str *text)
 
 typedef struct fields {
     const args *a;
-    size_t next;    // of the automatically numbered
+    size_t next;  // of the automatically numbered
 } fields;
 
 static value by_name(rt *r, const args *a, const str *name)
@@ -182,7 +191,8 @@ static value by_name(rt *r, const args *a, const str *name)
     for (size_t i = 0; i < a->n_kw; i++)
         if (tmpl_str_eq(a->kw[i].name, name))
             return a->kw[i].v;
-    tmpl_fail(&r->h, ST_FORMAT, "no argument %s for the format", tmpl_str_c(&r->h, tmpl_repr(&r->h, val_str(name))));
+    tmpl_fail(&r->h, ST_FORMAT, "no argument %s for the format",
+              tmpl_str_c(&r->h, tmpl_repr(&r->h, val_str(name))));
 }
 
 static value by_number(rt *r, const args *a, size_t i)
@@ -214,7 +224,8 @@ static value field_value(rt *r, fields *f, const str *name)
     const str *first = tmpl_str_part(h, name, 0, end);
     int64_t number = as_index(first);
     value v = first->n == 0 ? by_number(r, f->a, f->next++)
-              : number >= 0 ? by_number(r, f->a, (size_t)number) : by_name(r, f->a, first);
+              : number >= 0 ? by_number(r, f->a, (size_t)number)
+                            : by_name(r, f->a, first);
     while (end < name->n) {
         bool index = name->p[end++] == '[';
         size_t from = end;
@@ -224,7 +235,8 @@ static value field_value(rt *r, fields *f, const str *name)
         if (index && end < name->n)
             end++;
         number = as_index(part);
-        v = index ? tmpl_getitem(r, v, number >= 0 ? val_int(number) : val_str(part)) : tmpl_getattr(r, v, part);
+        v = index ? tmpl_getitem(r, v, number >= 0 ? val_int(number) : val_str(part))
+                  : tmpl_getattr(r, v, part);
     }
     return v;
 }

@@ -107,9 +107,16 @@ static value strftime_now(rt *r, value self, const args *a)
 
 void tmpl_globals(rt *r)
 {
-    static const struct { const char *name; native_fn *fn; } all[] = {
-        {"range", range}, {"namespace", namespace}, {"dict", dict_fn}, {"joiner", joiner},
-        {"raise_exception", raise_exception}, {"strftime_now", strftime_now},
+    static const struct {
+        const char *name;
+        native_fn *fn;
+    } all[] = {
+        {"range", range},
+        {"namespace", namespace},
+        {"dict", dict_fn},
+        {"joiner", joiner},
+        {"raise_exception", raise_exception},
+        {"strftime_now", strftime_now},
     };
     for (int id = 0; id < r->t->n_names; id++)
         for (size_t i = 0; i < COUNT_OF(all); i++)

@@ -8,11 +8,13 @@ static value argument(rt *r, const str *name, const args *a)
     return a->n ? a->pos[0] : a->kw[0].v;
 }
 
-static bool is_type(rt *r, const str *name, value v, bool *out)
+static bool is_type(const str *name, value v, bool *out)
 {
-    (void)r;
     int t = v.type;
-    const struct { const char *name; bool is; } all[] = {
+    const struct {
+        const char *name;
+        bool is;
+    } all[] = {
         {"defined", t != V_UNDEF},
         {"undefined", t == V_UNDEF},
         {"none", t == V_NONE},
@@ -25,7 +27,8 @@ static bool is_type(rt *r, const str *name, value v, bool *out)
         {"string", t == V_STR},
         {"mapping", t == V_DICT},
         {"iterable", tmpl_seq_iterable(v)},
-        {"sequence", t == V_STR || t == V_LIST || t == V_TUPLE || t == V_RANGE || t == V_DICT || t == V_UNDEF},
+        {"sequence",
+         t == V_STR || t == V_LIST || t == V_TUPLE || t == V_RANGE || t == V_DICT || t == V_UNDEF},
         {"callable", t == V_NATIVE || t == V_MACRO || t == V_LOOP || t == V_UNDEF},
         {"escaped", t == V_STR && v.s->safe},
     };
@@ -39,11 +42,14 @@ static bool is_type(rt *r, const str *name, value v, bool *out)
 
 static bool is_compared(rt *r, const str *name, value v, const args *a, bool *out)
 {
-    static const struct { const char *name; int op; } all[] = {
-        {"==", OP_EQ},       {"eq", OP_EQ}, {"equalto", OP_EQ}, {"!=", OP_NE}, {"ne", OP_NE},
-        {"lt", OP_LT},       {"<", OP_LT},  {"lessthan", OP_LT}, {"le", OP_LE}, {"<=", OP_LE},
-        {"gt", OP_GT},       {">", OP_GT},  {"greaterthan", OP_GT}, {"ge", OP_GE}, {">=", OP_GE},
-        {"in", OP_IN},
+    static const struct {
+        const char *name;
+        int op;
+    } all[] = {
+        {"==", OP_EQ},          {"eq", OP_EQ}, {"equalto", OP_EQ}, {"!=", OP_NE},
+        {"ne", OP_NE},          {"lt", OP_LT}, {"<", OP_LT},       {"lessthan", OP_LT},
+        {"le", OP_LE},          {"<=", OP_LE}, {"gt", OP_GT},      {">", OP_GT},
+        {"greaterthan", OP_GT}, {"ge", OP_GE}, {">=", OP_GE},      {"in", OP_IN},
     };
     for (size_t i = 0; i < COUNT_OF(all); i++)
         if (tmpl_str_is(name, all[i].name)) {
@@ -83,7 +89,7 @@ static bool is_case(const str *s, bool upper)
 bool tmpl_is(rt *r, const str *name, value v, const args *a)
 {
     bool is;
-    if (is_type(r, name, v, &is)) {
+    if (is_type(name, v, &is)) {
         if (a->n + a->n_kw)
             tmpl_fail(&r->h, ST_FORMAT, "the test %s takes no argument", tmpl_str_c(&r->h, name));
         return is;

@@ -25,9 +25,7 @@ static value from_json(heap *h, const json_t *j)
         for (size_t i = 0; i < json_array_size(j); i++)
             tmpl_seq_push(h, v.l, from_json(h, json_array_get(j, i)));
         break;
-    case JSON_STRING:
-        v = val_str(tmpl_str(h, json_string_value(j), json_string_length(j), TMPL_DATA));
-        break;
+    case JSON_STRING: v = val_str(tmpl_str(h, json_string_value(j), json_string_length(j), TMPL_DATA)); break;
     case JSON_INTEGER:
         v.type = V_INT;
         v.i = json_integer_value(j);
@@ -36,12 +34,8 @@ static value from_json(heap *h, const json_t *j)
         v.type = V_FLOAT;
         v.f = json_real_value(j);
         break;
-    case JSON_NULL:
-        v.type = V_NONE;
-        break;
-    default:
-        v.type = V_BOOL;
-        v.b = json_is_true(j);
+    case JSON_NULL: v.type = V_NONE; break;
+    default: v.type = V_BOOL; v.b = json_is_true(j);
     }
     tmpl_leave(h);
     return v;
@@ -104,16 +98,10 @@ static void dump_scalar(dump *d, value v, bool key)
 {
     char x[40];
     switch (v.type) {
-    case V_STR:
-        dump_str(d, v.s);
-        return;
+    case V_STR: dump_str(d, v.s); return;
     case V_NONE:
-    case V_BOOL:
-        snprintf(x, sizeof x, "%s", v.type == V_NONE ? "null" : v.b ? "true" : "false");
-        break;
-    case V_INT:
-        snprintf(x, sizeof x, "%lld", (long long)v.i);
-        break;
+    case V_BOOL: snprintf(x, sizeof x, "%s", v.type == V_NONE ? "null" : v.b ? "true" : "false"); break;
+    case V_INT: snprintf(x, sizeof x, "%lld", (long long)v.i); break;
     case V_FLOAT:
         if (isfinite(v.f))
             tmpl_float_repr(v.f, x);
@@ -122,7 +110,8 @@ static void dump_scalar(dump *d, value v, bool key)
         break;
     default:
         if (key)
-            tmpl_fail(d->b.h, ST_FORMAT, "keys must be str, int, float, bool or None, not %s", tmpl_type_name(v));
+            tmpl_fail(d->b.h, ST_FORMAT, "keys must be str, int, float, bool or None, not %s",
+                      tmpl_type_name(v));
         tmpl_fail(d->b.h, ST_FORMAT, "Object of type %s is not JSON serializable", tmpl_type_name(v));
     }
     if (key)
@@ -209,7 +198,8 @@ static void dump_value(dump *d, value v)
 const str *tmpl_json_dump(heap *h, value v, bool ascii, bool sort, const str *indent, const str *comma,
                           const str *colon)
 {
-    dump d = {.b = tmpl_sb(h), .ascii = ascii, .sort = sort, .indent = indent, .comma = comma, .colon = colon};
+    dump d = {
+        .b = tmpl_sb(h), .ascii = ascii, .sort = sort, .indent = indent, .comma = comma, .colon = colon};
     dump_value(&d, v);
     const str *s = tmpl_sb_done(&d.b);
     if (tmpl_str_origin(s) == TMPL_DATA)

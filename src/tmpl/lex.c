@@ -12,8 +12,8 @@ typedef struct lexer {
     const char *s;
     size_t n, at;
     token_list out;
-    bool line_start;    // the last tag ended with a newline (or there was none yet)
-    char open[64];      // brackets not yet closed inside this tag
+    bool line_start;  // the last tag ended with a newline (or there was none yet)
+    char open[64];    // brackets not yet closed inside this tag
     size_t n_open;
 } lexer;
 
@@ -55,10 +55,17 @@ static size_t space_from(const lexer *x, size_t at)
     return at;
 }
 
+// The end of the text [from, to) without the white space behind it.
 static size_t space_before(const lexer *x, size_t from, size_t to)
 {
-    const str text = {.p = x->s + from, .n = to - from};
-    return from + tmpl_str_strip(x->h, &text, NULL, STRIP_RIGHT)->n;
+    size_t end = from;
+    for (size_t at = from, n; at < to; at += n) {
+        uint32_t cp = 0;
+        n = utf8_decode(x->s + at, to - at, &cp);
+        if (!tmpl_cp_space(cp))
+            end = at + n;
+    }
+    return end;
 }
 
 // Plain text [x->at, tag) before a tag with this sign; `blanks` when blanks at the start of its line may go.
@@ -194,7 +201,8 @@ static void lex_number(lexer *x)
 
 static bool name_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || digit(c) || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || digit(c) ||
+           (unsigned char)c >= 0x80;
 }
 
 static void lex_string(lexer *x)
@@ -239,8 +247,8 @@ static void lex_operator(lexer *x)
             return;
         }
     if (!c || !strchr("+-/*%~[](){}><=.:|,;", c))
-        tmpl_fail(x->h, ST_FORMAT, "unexpected character %s%c%s inside a tag", c > 32 && c < 127 ? "'" : "", c > 32 &&
-                  c < 127 ? c : '?', c > 32 && c < 127 ? "'" : "");
+        tmpl_fail(x->h, ST_FORMAT, "unexpected character %s%c%s inside a tag", c > 32 && c < 127 ? "'" : "",
+                  c > 32 && c < 127 ? c : '?', c > 32 && c < 127 ? "'" : "");
     balance(x, c);
     push(x, T_OP, x->at, 1, c);
     x->at++;
@@ -332,7 +340,10 @@ token_list tmpl_lex(heap *h, const char *src, size_t n)
 
 static int hex(char c)
 {
-    return digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return digit(c)               ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 // \x, \u, \U and octal escapes behind the backslash at t->p[at]; gives how many bytes they took.

@@ -4,16 +4,29 @@
 
 #include "tmpl/value.h"
 
-enum token_type { T_END, T_DATA, T_PRINT, T_PRINT_END, T_BLOCK, T_BLOCK_END, T_NAME, T_STRING, T_INT, T_FLOAT, T_OP };
+enum token_type {
+    T_END,
+    T_DATA,
+    T_PRINT,
+    T_PRINT_END,
+    T_BLOCK,
+    T_BLOCK_END,
+    T_NAME,
+    T_STRING,
+    T_INT,
+    T_FLOAT,
+    T_OP
+};
 
 // Operators of two characters are first * 256 + second.
-#define OP2(a, b) ((a) * 256 + (b))
+#define OP2(a, b) ((a)*256 + (b))
 
 typedef struct token {
     uint8_t type;
-    int op;         // T_OP
+    int op;  // T_OP
     int line;
-    const char *p;  // T_DATA, T_NAME: the text; T_STRING: between the quotes, escapes untouched; numbers: as written
+    const char
+        *p;  // T_DATA, T_NAME: the text; T_STRING: between the quotes, escapes untouched; numbers: as written
     size_t n;
 } token;
 

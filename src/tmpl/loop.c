@@ -23,10 +23,15 @@ value tmpl_loop_attr(rt *r, value v, const str *name)
 {
     loop *l = v.loop;
     int64_t at = (int64_t)l->at, n = (int64_t)l->items->n;
-    const struct { const char *name; value v; } fixed[] = {
-        {"index", val_int(at + 1)},      {"index0", val_int(at)},         {"revindex", val_int(n - at)},
-        {"revindex0", val_int(n - at - 1)}, {"first", val_bool(at == 0)}, {"last", val_bool(at + 1 == n)},
-        {"length", val_int(n)},          {"depth", val_int(l->depth0 + 1)}, {"depth0", val_int(l->depth0)},
+    const struct {
+        const char *name;
+        value v;
+    } fixed[] = {
+        {"index", val_int(at + 1)},     {"index0", val_int(at)},
+        {"revindex", val_int(n - at)},  {"revindex0", val_int(n - at - 1)},
+        {"first", val_bool(at == 0)},   {"last", val_bool(at + 1 == n)},
+        {"length", val_int(n)},         {"depth", val_int(l->depth0 + 1)},
+        {"depth0", val_int(l->depth0)},
     };
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         if (tmpl_str_is(name, fixed[i].name))

@@ -133,9 +133,9 @@ value tmpl_method_list(rt *r, value v, const str *name)
 {
     static const method both[] = {{"index", seq_index}, {"count", seq_count}};
     static const method table[] = {
-        {"append", list_append}, {"extend", list_extend}, {"insert", list_insert}, {"pop", list_pop},
-        {"remove", list_remove}, {"reverse", list_reverse}, {"clear", list_clear}, {"copy", list_copy},
-        {"sort", NULL},
+        {"append", list_append}, {"extend", list_extend}, {"insert", list_insert},
+        {"pop", list_pop},       {"remove", list_remove}, {"reverse", list_reverse},
+        {"clear", list_clear},   {"copy", list_copy},     {"sort", NULL},
     };
     value m = tmpl_method_find(r, both, COUNT_OF(both), v, name);
     if (m.type == V_MISSING && v.type == V_LIST)
@@ -252,9 +252,12 @@ static value dict_clear(rt *r, value self, const args *a)
 value tmpl_method_dict(rt *r, value v, const str *name)
 {
     static const method table[] = {
-        {"items", dict_items}, {"keys", dict_keys},   {"values", dict_values}, {"get", dict_get},
-        {"pop", dict_pop},     {"update", dict_update}, {"copy", dict_copy},   {"setdefault", dict_setdefault},
-        {"clear", dict_clear}, {"popitem", NULL},     {"fromkeys", NULL},
+        {"items", dict_items},   {"keys", dict_keys},
+        {"values", dict_values}, {"get", dict_get},
+        {"pop", dict_pop},       {"update", dict_update},
+        {"copy", dict_copy},     {"setdefault", dict_setdefault},
+        {"clear", dict_clear},   {"popitem", NULL},
+        {"fromkeys", NULL},
     };
     return tmpl_method_find(r, table, COUNT_OF(table), v, name);
 }

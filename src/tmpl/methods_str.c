@@ -29,7 +29,8 @@ static value rstrip(rt *r, value self, const args *a)
     return strip_sides(r, self, a, STRIP_RIGHT);
 }
 
-static value split_with(rt *r, value self, const args *a, seq *(*cut)(heap *, const str *, const str *, int64_t))
+static value split_with(rt *r, value self, const args *a,
+                        seq *(*cut)(heap *, const str *, const str *, int64_t))
 {
     static const char *const names[] = {"sep", "maxsplit"};
     value v[2];
@@ -58,7 +59,7 @@ static value partition_at(rt *r, value self, const args *a, bool last)
     if (sep->n == 0)
         tmpl_fail(h, ST_FORMAT, "empty separator");
     tmpl_step(h, s->n / 64);
-    size_t at = last ? tmpl_str_rfind(s, sep) : tmpl_str_find(s, 0, sep);
+    size_t at = last ? tmpl_str_rfind(&r->h, s, sep) : tmpl_str_find(s, 0, sep);
     bool found = at != STR_NONE;
     if (!found)
         at = last ? 0 : s->n;
@@ -120,7 +121,7 @@ static value find_at(rt *r, value self, const args *a, bool last, bool must)
     const str *what = tmpl_arg_str(r, v[0], "find() argument 1");
     const str *in = window(r, self.s, v[1], v[2], &offset);
     tmpl_step(&r->h, in->n / 64);
-    size_t at = last ? tmpl_str_rfind(in, what) : tmpl_str_find(in, 0, what);
+    size_t at = last ? tmpl_str_rfind(&r->h, in, what) : tmpl_str_find(in, 0, what);
     if (at == STR_NONE) {
         if (must)
             tmpl_fail(&r->h, ST_FORMAT, "substring not found");
@@ -336,13 +337,15 @@ static value pad(rt *r, value self, const args *a, int side)
     value v[2];
     tmpl_bind(r, "the method", a, 2, names, v);
     int64_t n = (int64_t)tmpl_str_len(self.s), width = tmpl_arg_int(r, v[0], "width");
-    const str *fill = v[1].type == V_MISSING ? tmpl_str_z(&r->h, " ") : tmpl_arg_str(r, v[1], "fill character");
+    const str *fill = v[1].type == V_MISSING ? tmpl_str_z(&r->h, " ")
+                                             : tmpl_arg_str(r, v[1], "fill character");
     if (tmpl_str_len(fill) != 1)
         tmpl_fail(&r->h, ST_FORMAT, "the fill character must be exactly one character long");
     if (width <= n)
         return self;
-    int64_t left = side == STRIP_LEFT ? width - n : side == STRIP_RIGHT ? 0
-                   : (width - n) / 2 + ((width - n) & width & 1);
+    int64_t left = side == STRIP_LEFT    ? width - n
+                   : side == STRIP_RIGHT ? 0
+                                         : (width - n) / 2 + ((width - n) & width & 1);
     strbuf b = tmpl_sb(&r->h);
     tmpl_sb_str(&b, tmpl_str_repeat(&r->h, fill, left));
     tmpl_sb_str(&b, self.s);
@@ -368,16 +371,53 @@ static value center(rt *r, value self, const args *a)
 value tmpl_method_str(rt *r, value v, const str *name)
 {
     static const method table[] = {
-        {"strip", strip}, {"lstrip", lstrip}, {"rstrip", rstrip}, {"split", split}, {"rsplit", rsplit},
-        {"partition", partition}, {"rpartition", rpartition}, {"splitlines", splitlines}, {"replace", replace},
-        {"find", find}, {"rfind", rfind}, {"index", index_of}, {"count", count}, {"startswith", startswith},
-        {"endswith", endswith}, {"removeprefix", removeprefix}, {"removesuffix", removesuffix}, {"upper", upper},
-        {"lower", lower}, {"capitalize", capitalize}, {"title", title}, {"swapcase", swapcase}, {"join", join},
-        {"format", format}, {"isdigit", isdigit_}, {"isalpha", isalpha_}, {"isalnum", isalnum_},
-        {"isspace", isspace_}, {"rjust", rjust}, {"ljust", ljust}, {"center", center}, {"casefold", NULL},
-        {"encode", NULL}, {"expandtabs", NULL}, {"format_map", NULL}, {"isascii", NULL}, {"isdecimal", NULL},
-        {"isidentifier", NULL}, {"islower", NULL}, {"isnumeric", NULL}, {"isprintable", NULL}, {"istitle", NULL},
-        {"isupper", NULL}, {"maketrans", NULL}, {"rindex", NULL}, {"translate", NULL}, {"zfill", NULL},
+        {"strip", strip},
+        {"lstrip", lstrip},
+        {"rstrip", rstrip},
+        {"split", split},
+        {"rsplit", rsplit},
+        {"partition", partition},
+        {"rpartition", rpartition},
+        {"splitlines", splitlines},
+        {"replace", replace},
+        {"find", find},
+        {"rfind", rfind},
+        {"index", index_of},
+        {"count", count},
+        {"startswith", startswith},
+        {"endswith", endswith},
+        {"removeprefix", removeprefix},
+        {"removesuffix", removesuffix},
+        {"upper", upper},
+        {"lower", lower},
+        {"capitalize", capitalize},
+        {"title", title},
+        {"swapcase", swapcase},
+        {"join", join},
+        {"format", format},
+        {"isdigit", isdigit_},
+        {"isalpha", isalpha_},
+        {"isalnum", isalnum_},
+        {"isspace", isspace_},
+        {"rjust", rjust},
+        {"ljust", ljust},
+        {"center", center},
+        {"casefold", NULL},
+        {"encode", NULL},
+        {"expandtabs", NULL},
+        {"format_map", NULL},
+        {"isascii", NULL},
+        {"isdecimal", NULL},
+        {"isidentifier", NULL},
+        {"islower", NULL},
+        {"isnumeric", NULL},
+        {"isprintable", NULL},
+        {"istitle", NULL},
+        {"isupper", NULL},
+        {"maketrans", NULL},
+        {"rindex", NULL},
+        {"translate", NULL},
+        {"zfill", NULL},
     };
     return tmpl_method_find(r, table, COUNT_OF(table), v, name);
 }

@@ -78,8 +78,7 @@ static value int_op(rt *r, int op, int64_t a, int64_t b)
         if (mul_overflows(a, b))
             overflow(r);
         return val_int(a * b);
-    case OP_POW:
-        return int_pow(r, a, b);
+    case OP_POW: return int_pow(r, a, b);
     }
     if (b == 0)
         by_zero(r);
@@ -100,12 +99,9 @@ static value int_op(rt *r, int op, int64_t a, int64_t b)
 static value float_op(rt *r, int op, double a, double b)
 {
     switch (op) {
-    case OP_ADD:
-        return val_float(a + b);
-    case OP_SUB:
-        return val_float(a - b);
-    case OP_MUL:
-        return val_float(a * b);
+    case OP_ADD: return val_float(a + b);
+    case OP_SUB: return val_float(a - b);
+    case OP_MUL: return val_float(a * b);
     case OP_POW:
         if (a == 0 && b < 0)
             by_zero(r);
@@ -229,7 +225,8 @@ bool tmpl_contains(rt *r, value in, value what)
     heap *h = &r->h;
     if (in.type == V_STR) {
         if (what.type != V_STR)
-            tmpl_fail(h, ST_FORMAT, "'in <string>' requires string as left operand, not %s", tmpl_type_name(what));
+            tmpl_fail(h, ST_FORMAT, "'in <string>' requires string as left operand, not %s",
+                      tmpl_type_name(what));
         tmpl_step(h, in.s->n / 64);
         return tmpl_str_find(in.s, 0, what.s) != STR_NONE;
     }
@@ -250,14 +247,10 @@ bool tmpl_compare(rt *r, int op, value a, value b)
 {
     static const char *const names[] = {[OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">="};
     switch (op) {
-    case OP_EQ:
-        return tmpl_equal(&r->h, a, b);
-    case OP_NE:
-        return !tmpl_equal(&r->h, a, b);
-    case OP_IN:
-        return tmpl_contains(r, b, a);
-    case OP_NOTIN:
-        return !tmpl_contains(r, b, a);
+    case OP_EQ: return tmpl_equal(&r->h, a, b);
+    case OP_NE: return !tmpl_equal(&r->h, a, b);
+    case OP_IN: return tmpl_contains(r, b, a);
+    case OP_NOTIN: return !tmpl_contains(r, b, a);
     }
     int c = tmpl_order(&r->h, a, b, names[op]);
     if (tmpl_is_nan(a) || tmpl_is_nan(b))

@@ -80,13 +80,18 @@ bool tmpl_parse_skip_name(parser *p, const char *name)
 void tmpl_parse_unexpected(parser *p, const char *expected)
 {
     static const char *const names[] = {
-        [T_END] = "the end of the template", [T_DATA] = "plain text", [T_PRINT] = "{{", [T_PRINT_END] = "}}",
-        [T_BLOCK] = "{%", [T_BLOCK_END] = "%}",
+        [T_END] = "the end of the template",
+        [T_DATA] = "plain text",
+        [T_PRINT] = "{{",
+        [T_PRINT_END] = "}}",
+        [T_BLOCK] = "{%",
+        [T_BLOCK_END] = "%}",
     };
     p->h->line = p->at->line;
     if (p->at->type <= T_BLOCK_END)
         tmpl_fail(p->h, ST_FORMAT, "expected %s, found %s", expected, names[p->at->type]);
-    tmpl_fail(p->h, ST_FORMAT, "expected %s, found '%.*s'", expected, (int)MIN(p->at->n, (size_t)60), p->at->p);
+    tmpl_fail(p->h, ST_FORMAT, "expected %s, found '%.*s'", expected, (int)MIN(p->at->n, (size_t)60),
+              p->at->p);
 }
 
 void tmpl_parse_expect_op(parser *p, int op)
@@ -342,11 +347,15 @@ static node *parse_continue(parser *p)
 // At the name of a tag; leaves behind the tag's %}.
 static node *parse_statement(parser *p)
 {
-    static const struct { const char *name; node *(*parse)(parser *); } tags[] = {
-        {"if", parse_if},         {"for", parse_for},           {"set", parse_set},
-        {"macro", parse_macro},   {"call", parse_call_block},   {"filter", parse_filter_block},
-        {"with", parse_with},     {"generation", parse_generation},
-        {"break", parse_break},   {"continue", parse_continue},
+    static const struct {
+        const char *name;
+        node *(*parse)(parser *);
+    } tags[] = {
+        {"if", parse_if},           {"for", parse_for},
+        {"set", parse_set},         {"macro", parse_macro},
+        {"call", parse_call_block}, {"filter", parse_filter_block},
+        {"with", parse_with},       {"generation", parse_generation},
+        {"break", parse_break},     {"continue", parse_continue},
     };
     tmpl_parse_down(p);
     for (size_t i = 0; i < COUNT_OF(tags); i++)
@@ -356,10 +365,12 @@ static node *parse_statement(parser *p)
             p->depth--;
             return n;
         }
-    static const char *const other[] = {"include", "import", "from", "extends", "block", "autoescape", "do", "trans"};
+    static const char *const other[] = {"include", "import",     "from", "extends",
+                                        "block",   "autoescape", "do",   "trans"};
     for (size_t i = 0; i < COUNT_OF(other); i++)
         if (tmpl_parse_is_name(p, other[i]))
-            tmpl_fail(p->h, ST_UNSUPPORTED, "the tag {%% %s %%} is not supported in chat templates", other[i]);
+            tmpl_fail(p->h, ST_UNSUPPORTED, "the tag {%% %s %%} is not supported in chat templates",
+                      other[i]);
     tmpl_parse_unexpected(p, "a tag's name");
 }
 

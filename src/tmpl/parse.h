@@ -10,8 +10,8 @@ typedef struct parser {
     struct tmpl *t;
     const token *at;  // the current token; the list ends with T_END
     int depth;
-    int loops;        // around here, up to the innermost body whose text is captured
-    int special;      // USES_* seen since the innermost macro began
+    int loops;    // around here, up to the innermost body whose text is captured
+    int special;  // USES_* seen since the innermost macro began
 } parser;
 
 // Names with a meaning inside macros; a macro takes further arguments only when its body asks for them.

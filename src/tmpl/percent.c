@@ -9,7 +9,7 @@ typedef struct run {
     const str *f;
     size_t at;
     const args *a;
-    size_t next;    // positional argument
+    size_t next;  // positional argument
     bool named;
 } run;
 
@@ -38,7 +38,8 @@ static value named_arg(run *p)
     for (size_t i = 0; i < p->a->n_kw; i++)
         if (tmpl_str_eq(p->a->kw[i].name, key))
             return p->a->kw[i].v;
-    tmpl_fail(h, ST_FORMAT, "format requires a mapping with the key %s", tmpl_str_c(h, tmpl_repr(h, val_str(key))));
+    tmpl_fail(h, ST_FORMAT, "format requires a mapping with the key %s",
+              tmpl_str_c(h, tmpl_repr(h, val_str(key))));
 }
 
 static int number(run *p)
@@ -112,8 +113,14 @@ static const str *convert(run *p, char c, flags g, value v)
     }
     if (!real && g.precision >= 0)
         tmpl_fail(h, ST_UNSUPPORTED, "a precision for the integer format %%%c", c);
-    int n = snprintf(spec, sizeof spec, "%s%s%s", g.left ? "<" : g.zero ? "0=" : ">",
-                     g.plus ? "+" : g.blank ? " " : "", g.alternate ? "#" : "");
+    int n = snprintf(spec, sizeof spec, "%s%s%s",
+                     g.left   ? "<"
+                     : g.zero ? "0="
+                              : ">",
+                     g.plus    ? "+"
+                     : g.blank ? " "
+                               : "",
+                     g.alternate ? "#" : "");
     n += snprintf(spec + n, sizeof spec - (size_t)n, "%d", g.width);
     if (g.precision >= 0)
         n += snprintf(spec + n, sizeof spec - (size_t)n, ".%d", g.precision);

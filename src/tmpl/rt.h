@@ -27,18 +27,18 @@ typedef struct loop {
     seq *items;
     size_t at;
     int depth0;
-    scope *outer;      // where the loop stands, for recursion
-    value last;        // what changed() saw
+    scope *outer;  // where the loop stands, for recursion
+    value last;    // what changed() saw
 } loop;
 
 typedef struct rt {
     heap h;
     const struct tmpl *t;
     const tmpl_input *in;
-    value *vars;       // by name id; V_MISSING when unset
+    value *vars;  // by name id; V_MISSING when unset
     scope *scope;
     strbuf *out;
-    value block;       // the text a filter block hands to its filters
+    value block;                                    // the text a filter block hands to its filters
     int id_loop, id_caller, id_kwargs, id_varargs;  // -1: the template does not use the name
 } rt;
 
@@ -55,7 +55,8 @@ value tmpl_negate(rt *r, value v);
 value tmpl_positive(rt *r, value v);
 bool tmpl_compare(rt *r, int op, value a, value b);
 bool tmpl_contains(rt *r, value in, value what);
-value tmpl_percent(rt *r, const str *format, const args *a);  // format % a; a keyword's name stands for %(name)s
+value tmpl_percent(rt *r, const str *format,
+                   const args *a);  // format % a; a keyword's name stands for %(name)s
 
 // attr.c
 value tmpl_getattr(rt *r, value v, const str *name);
@@ -82,13 +83,13 @@ typedef value filter_fn(rt *r, value v, const args *a);
 filter_fn *tmpl_filter_find(const str *name);
 value tmpl_filter_call(rt *r, const str *name, value v, const args *a);
 bool tmpl_is(rt *r, const str *name, value v, const args *a);
-value tmpl_method_str(rt *r, value v, const str *name);   // V_MISSING: no such method
+value tmpl_method_str(rt *r, value v, const str *name);  // V_MISSING: no such method
 value tmpl_method_list(rt *r, value v, const str *name);
 value tmpl_method_dict(rt *r, value v, const str *name);
 value tmpl_loop_attr(rt *r, value v, const str *name);
 
 // format.c, time.c
-value tmpl_format(rt *r, const str *format, const args *a);   // str.format
+value tmpl_format(rt *r, const str *format, const args *a);  // str.format
 const str *tmpl_format_value(rt *r, value v, const str *spec);
 const str *tmpl_strftime(rt *r, const str *format, int64_t now);
 

@@ -105,11 +105,9 @@ static uint64_t hash_of(heap *h, value v)
     case V_FLOAT:
         f = tmpl_to_double(v);
         if (f == 0)
-            f = 0;  // -0.0 too
+            f = 0;                        // -0.0 too
         return hash_bytes(&f, sizeof f);  // 1, 1.0 and True are one key
-    case V_STR:
-        tmpl_step(h, v.s->n / 64);
-        return hash_bytes(v.s->n ? v.s->p : "", v.s->n);
+    case V_STR: tmpl_step(h, v.s->n / 64); return hash_bytes(v.s->n ? v.s->p : "", v.s->n);
     case V_TUPLE: {
         uint64_t x = v.l->n;
         for (size_t i = 0; i < v.l->n; i++) {
@@ -120,10 +118,8 @@ static uint64_t hash_of(heap *h, value v)
     }
     case V_LIST:
     case V_DICT:
-    case V_VIEW:
-        tmpl_fail(h, ST_FORMAT, "unhashable type: '%s'", tmpl_type_name(v));
-    default:
-        return v.type;
+    case V_VIEW: tmpl_fail(h, ST_FORMAT, "unhashable type: '%s'", tmpl_type_name(v));
+    default: return v.type;
     }
 }
 
@@ -143,6 +139,7 @@ static int64_t find(heap *h, const dict *d, value key, uint64_t hash)
     }
     for (size_t slot = hash & (d->n_index - 1);; slot = (slot + 1) & (d->n_index - 1)) {
         int32_t i = d->index[slot];
+        tmpl_step(h, 1);
         if (i < 0)
             return -1;
         if (d->e[i].hash == hash && tmpl_equal(h, d->e[i].key, key))

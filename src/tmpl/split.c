@@ -3,10 +3,11 @@
 
 #include "tmpl/str.h"
 
-static bool strippable(uint32_t cp, const str *chars)
+static bool strippable(heap *h, uint32_t cp, const str *chars)
 {
     if (!chars)
         return tmpl_cp_space(cp);
+    tmpl_step(h, chars->n / 8);
     for (size_t at = 0; at < chars->n;)
         if (tmpl_str_next(chars, &at) == cp)
             return true;
@@ -28,13 +29,13 @@ const str *tmpl_str_strip(heap *h, const str *s, const str *chars, int sides)
     tmpl_step(h, 1);
     while ((sides & STRIP_LEFT) && from < to) {
         size_t at = from;
-        if (!strippable(tmpl_str_next(s, &at), chars))
+        if (!strippable(h, tmpl_str_next(s, &at), chars))
             break;
         from = at;
     }
     while ((sides & STRIP_RIGHT) && from < to) {
         size_t at = char_before(s, to), next = at;
-        if (!strippable(tmpl_str_next(s, &next), chars))
+        if (!strippable(h, tmpl_str_next(s, &next), chars))
             break;
         to = at;
     }
@@ -170,7 +171,7 @@ seq *tmpl_str_rsplit(heap *h, const str *s, const str *sep, int64_t most)
             tmpl_fail(h, ST_FORMAT, "empty separator");
         l = tmpl_seq_new(h, 0);
         size_t at;
-        while (most-- != 0 && (at = tmpl_str_rfind(s, sep)) != STR_NONE) {
+        while (most-- != 0 && (at = tmpl_str_rfind(h, s, sep)) != STR_NONE) {
             tmpl_step(h, (s->n - at) / 64);
             push_part(h, l, s, at + sep->n, s->n);
             s = tmpl_str_part(h, s, 0, at);
@@ -183,7 +184,8 @@ seq *tmpl_str_rsplit(heap *h, const str *s, const str *sep, int64_t most)
 
 static bool line_end(uint32_t cp)
 {
-    return (cp >= 0x0A && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 || cp == 0x2028 || cp == 0x2029;
+    return (cp >= 0x0A && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 || cp == 0x2028 ||
+           cp == 0x2029;
 }
 
 seq *tmpl_str_lines(heap *h, const str *s, bool keep_ends)

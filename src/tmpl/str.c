@@ -235,12 +235,14 @@ size_t tmpl_str_find(const str *s, size_t from, const str *what)
     return p ? (size_t)(p - s->p) : STR_NONE;
 }
 
-size_t tmpl_str_rfind(const str *s, const str *what)
+size_t tmpl_str_rfind(heap *h, const str *s, const str *what)
 {
     if (what->n > s->n)
         return STR_NONE;
-    for (size_t at = s->n - what->n + 1; at-- > 0;)
+    for (size_t at = s->n - what->n + 1; at-- > 0;) {
+        tmpl_step(h, what->n / 64 + at % 64 / 63);
         if (what->n == 0 || memcmp(s->p + at, what->p, what->n) == 0)
             return at;
+    }
     return STR_NONE;
 }

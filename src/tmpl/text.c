@@ -24,7 +24,7 @@ size_t tmpl_float_repr(double f, char out[40])
         *mark = 0;
         return (size_t)snprintf(out, 40, "%se%c%02d", e, exponent < 0 ? '-' : '+', abs(exponent));
     }
-    int digits = (int)(mark - e) - (e[0] == '-') - 1;  // behind the first
+    int digits = (int)(mark - e) - (e[0] == '-') - 1;             // behind the first
     int places = digits > 0 ? digits - 1 - exponent : -exponent;  // minus the point itself
     return (size_t)snprintf(out, 40, "%.*f", MAX(places, 1), f);
 }
@@ -92,12 +92,8 @@ static void put_seq(strbuf *b, value v)
     char x[100];
     const seq *l = v.l;
     switch (v.type) {
-    case V_LIST:
-        put_items(b, "[", l, "]");
-        break;
-    case V_TUPLE:
-        put_items(b, "(", l, l->n == 1 ? ",)" : ")");
-        break;
+    case V_LIST: put_items(b, "[", l, "]"); break;
+    case V_TUPLE: put_items(b, "(", l, l->n == 1 ? ",)" : ")"); break;
     case V_VIEW:
         snprintf(x, sizeof x, "%s([", l->view);
         put_items(b, x, l, "])");
@@ -110,8 +106,7 @@ static void put_seq(strbuf *b, value v)
                      (long long)l->step);
         tmpl_sb_puts(b, x);
         break;
-    default:
-        tmpl_sb_puts(b, "<generator object>");
+    default: tmpl_sb_puts(b, "<generator object>");
     }
 }
 
@@ -144,18 +139,14 @@ static void put(strbuf *b, value v, bool repr)
     tmpl_enter(b->h);
     switch (v.type) {
     case V_MISSING:
-    case V_UNDEF:
-        tmpl_sb_puts(b, repr ? "Undefined" : "");
-        break;
+    case V_UNDEF: tmpl_sb_puts(b, repr ? "Undefined" : ""); break;
     case V_STR:
         if (repr)
             repr_str(b, v.s);
         else
             tmpl_sb_str(b, v.s);
         break;
-    case V_DICT:
-        put_dict(b, v.d);
-        break;
+    case V_DICT: put_dict(b, v.d); break;
     case V_NS:
         tmpl_sb_puts(b, "<Namespace ");
         put_dict(b, v.d);
@@ -163,9 +154,7 @@ static void put(strbuf *b, value v, bool repr)
         break;
     case V_LOOP:
     case V_MACRO:
-    case V_NATIVE:
-        put_object(b, v);
-        break;
+    case V_NATIVE: put_object(b, v); break;
     default:
         if (val_is_seq(v))
             put_seq(b, v);

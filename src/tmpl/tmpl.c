@@ -9,8 +9,8 @@
 
 enum { SOURCE_MAX = 4 << 20 };
 
-static const size_t PARSE_MEMORY = (size_t)1 << 30;    // far above what SOURCE_MAX can need
-static const size_t RENDER_MEMORY = (size_t)256 << 20; // plus RENDER_PER_BYTE times the input
+static const size_t PARSE_MEMORY = (size_t)1 << 30;     // far above what SOURCE_MAX can need
+static const size_t RENDER_MEMORY = (size_t)256 << 20;  // plus RENDER_PER_BYTE times the input
 enum { RENDER_PER_BYTE = 64 };
 
 // Everything that may escape happens in here; the caller's variables are out of longjmp's way.

@@ -1,7 +1,7 @@
 // The door of the tmpl room: chat templates in a Jinja subset, rendered with every byte's origin known.
 //
 // The text is what Jinja2 gives with trim_blocks, lstrip_blocks and the loop-control tags, plus the names chat
-// templates expect: tojson (keyword arguments, no HTML escaping), raise_exception, strftime_now, and the
+// templates expect: tojson (keyword arguments, no HTML escaping), from_json, raise_exception, strftime_now, and the
 // {% generation %} tag, which changes nothing. Where the text came from travels with it through every operation,
 // so that a tokenizer can look for control tokens in the template's own words only.
 //
@@ -32,14 +32,15 @@ typedef struct tmpl tmpl;
 int tmpl_parse(tmpl **out, const char *src, size_t n, err *e);
 void tmpl_free(tmpl *t);
 
-// What a template is given. All text is UTF-8; NULL leaves the variable undefined (messages_json must be given).
+// What a template is given. All text is UTF-8. messages_json must be given; without tools_json (and documents in
+// extra_json) the template sees None, as its writers expect; other variables that are NULL stay undefined.
 typedef struct tmpl_input {
     const char *messages_json;  // array of messages in OpenAI's shape
     const char *tools_json;     // array of tools
     const char *extra_json;     // object whose members become variables: enable_thinking, documents, ...
     bool add_generation_prompt;
     const char *bos_token, *eos_token;
-    int64_t now;                // seconds since 1970, for strftime_now; shown in the process's time zone
+    int64_t now;  // seconds since 1970, for strftime_now; shown in the process's time zone
 } tmpl_input;
 
 typedef struct tmpl_segment {

@@ -61,10 +61,11 @@ void tmpl_enter(heap *h)
 const char *tmpl_type_name(value v)
 {
     static const char *const names[] = {
-        [V_MISSING] = "missing", [V_UNDEF] = "Undefined", [V_NONE] = "NoneType", [V_BOOL] = "bool",
-        [V_INT] = "int", [V_FLOAT] = "float", [V_STR] = "str", [V_LIST] = "list", [V_TUPLE] = "tuple",
-        [V_RANGE] = "range", [V_VIEW] = "dict_items", [V_ITER] = "generator", [V_DICT] = "dict",
-        [V_NS] = "Namespace", [V_LOOP] = "LoopContext", [V_MACRO] = "Macro", [V_NATIVE] = "function",
+        [V_MISSING] = "missing", [V_UNDEF] = "Undefined", [V_NONE] = "NoneType",    [V_BOOL] = "bool",
+        [V_INT] = "int",         [V_FLOAT] = "float",     [V_STR] = "str",          [V_LIST] = "list",
+        [V_TUPLE] = "tuple",     [V_RANGE] = "range",     [V_VIEW] = "dict_items",  [V_ITER] = "generator",
+        [V_DICT] = "dict",       [V_NS] = "Namespace",    [V_LOOP] = "LoopContext", [V_MACRO] = "Macro",
+        [V_NATIVE] = "function",
     };
     return v.type == V_VIEW ? v.l->view : names[v.type];
 }
@@ -101,25 +102,17 @@ bool tmpl_truth(value v)
     switch (v.type) {
     case V_MISSING:
     case V_UNDEF:
-    case V_NONE:
-        return false;
-    case V_BOOL:
-        return v.b;
-    case V_INT:
-        return v.i != 0;
-    case V_FLOAT:
-        return v.f != 0;
-    case V_STR:
-        return v.s->n != 0;
+    case V_NONE: return false;
+    case V_BOOL: return v.b;
+    case V_INT: return v.i != 0;
+    case V_FLOAT: return v.f != 0;
+    case V_STR: return v.s->n != 0;
     case V_LIST:
     case V_TUPLE:
     case V_RANGE:
-    case V_VIEW:
-        return v.l->n != 0;
-    case V_DICT:
-        return v.d->n != 0;
-    default:
-        return true;
+    case V_VIEW: return v.l->n != 0;
+    case V_DICT: return v.d->n != 0;
+    default: return true;
     }
 }
 
@@ -177,11 +170,8 @@ bool tmpl_equal(heap *h, value a, value b)
     switch (a.type) {
     case V_UNDEF:
     case V_NONE:
-    case V_MISSING:
-        return true;
-    case V_STR:
-        tmpl_step(h, a.s->n / 64);
-        return tmpl_str_eq(a.s, b.s);
+    case V_MISSING: return true;
+    case V_STR: tmpl_step(h, a.s->n / 64); return tmpl_str_eq(a.s, b.s);
     case V_LIST:
     case V_TUPLE:
     case V_RANGE: {
@@ -196,8 +186,7 @@ bool tmpl_equal(heap *h, value a, value b)
         tmpl_leave(h);
         return same;
     }
-    default:
-        return a.l == b.l;  // one pointer or another: the same object
+    default: return a.l == b.l;  // one pointer or another: the same object
     }
 }
 
@@ -224,21 +213,4 @@ int tmpl_order(heap *h, value a, value b, const char *op)
     }
     tmpl_fail(h, ST_FORMAT, "'%s' not supported between instances of '%s' and '%s'", op, tmpl_type_name(a),
               tmpl_type_name(b));
-}
-
-bool tmpl_has_data(heap *h, value v)
-{
-    tmpl_enter(h);
-    bool found = v.origin == TMPL_DATA;
-    if (v.type == V_STR) {
-        found = tmpl_str_origin(v.s) == TMPL_DATA;
-    } else if (val_is_seq(v)) {
-        for (size_t i = 0; i < v.l->n && !found; i++)
-            found = tmpl_has_data(h, v.l->v[i]);
-    } else if (v.type == V_DICT || v.type == V_NS) {
-        for (size_t i = 0; i < v.d->n && !found; i++)
-            found = tmpl_has_data(h, v.d->e[i].key) || tmpl_has_data(h, v.d->e[i].val);
-    }
-    tmpl_leave(h);
-    return found;
 }

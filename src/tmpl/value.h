@@ -16,23 +16,23 @@
 
 typedef struct heap {
     arena arena;
-    size_t limit;     // most bytes the arena may hand out
-    uint64_t steps;   // work done so far, in units of about one operation or 64 bytes touched
-    int depth;        // nesting of whatever recurses now
-    int line;         // of the template, for messages; 0 = none
-    void *json;       // what the JSON reader holds, released after the escape
+    size_t limit;    // most bytes the arena may hand out
+    uint64_t steps;  // work done so far, in units of about one operation or 64 bytes touched
+    int depth;       // nesting of whatever recurses now
+    int line;        // of the template, for messages; 0 = none
+    void *json;      // what the JSON reader holds, released after the escape
     err *e;
-    jmp_buf escape;   // where tmpl_fail goes; holds the status
+    jmp_buf escape;  // where tmpl_fail goes; holds the status
 } heap;
 
-enum { HEAP_STEPS_MAX = 20000000, HEAP_DEPTH_MAX = 1000, DATA_DEPTH_MAX = 200 };
+enum { HEAP_STEPS_MAX = 20000000, HEAP_DEPTH_MAX = 1000 };
 
 // Leave the parse or render with this status and message ("line N: " is put in front when known).
 _Noreturn void tmpl_fail(heap *h, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
-void *tmpl_alloc(heap *h, size_t n);                       // not zeroed
-void *tmpl_array(heap *h, size_t count, size_t size);      // zeroed
-void tmpl_step(heap *h, size_t work);                      // counts work, fails past the bound
-void tmpl_enter(heap *h);                                  // one level deeper; fails past the bound
+void *tmpl_alloc(heap *h, size_t n);                   // not zeroed
+void *tmpl_array(heap *h, size_t count, size_t size);  // zeroed
+void tmpl_step(heap *h, size_t work);                  // counts work, fails past the bound
+void tmpl_enter(heap *h);                              // one level deeper; fails past the bound
 static inline void tmpl_leave(heap *h)
 {
     h->depth--;
@@ -48,14 +48,14 @@ enum value_type {
     V_STR,
     V_LIST,
     V_TUPLE,
-    V_RANGE,    // a seq, already spelled out
-    V_VIEW,     // a seq: what keys(), values(), items() give
-    V_ITER,     // a seq read once: what Python's generators give
+    V_RANGE,  // a seq, already spelled out
+    V_VIEW,   // a seq: what keys(), values(), items() give
+    V_ITER,   // a seq read once: what Python's generators give
     V_DICT,
-    V_NS,       // namespace(): a dict whose entries may be set
+    V_NS,  // namespace(): a dict whose entries may be set
     V_LOOP,
     V_MACRO,
-    V_NATIVE,   // function or bound method
+    V_NATIVE,  // function or bound method
 };
 
 typedef struct value value;
@@ -93,9 +93,9 @@ struct str {
 struct seq {
     value *v;
     size_t n, cap;
-    size_t pos;             // V_ITER: how many were read already
-    int64_t from, to, step; // V_RANGE, for printing
-    const char *view;       // V_VIEW: Python's name of it; a tuple of groupby: "group" (it has named fields)
+    size_t pos;              // V_ITER: how many were read already
+    int64_t from, to, step;  // V_RANGE, for printing
+    const char *view;        // V_VIEW: Python's name of it; a tuple of groupby: "group" (it has named fields)
 };
 
 typedef struct dict_entry {
@@ -104,9 +104,9 @@ typedef struct dict_entry {
 } dict_entry;
 
 struct dict {
-    dict_entry *e;     // in insertion order
+    dict_entry *e;  // in insertion order
     size_t n, cap;
-    int32_t *index;    // open addressing, -1 = empty; NULL while small
+    int32_t *index;  // open addressing, -1 = empty; NULL while small
     size_t n_index;
 };
 
@@ -181,32 +181,31 @@ static inline bool val_is_num(value v)
 }
 
 // value.c
-const char *tmpl_type_name(value v);                   // as Python names the type
+const char *tmpl_type_name(value v);  // as Python names the type
 value tmpl_undef(heap *h, const char *owner, value key);
 value tmpl_undef_hint(heap *h, const char *hint);
-_Noreturn void tmpl_undef_fail(heap *h, value v);      // "'x' is undefined" and the like
+_Noreturn void tmpl_undef_fail(heap *h, value v);  // "'x' is undefined" and the like
 bool tmpl_truth(value v);
 bool tmpl_equal(heap *h, value a, value b);
 int tmpl_order(heap *h, value a, value b, const char *op);  // <0, 0, >0; fails where Python has no order
 bool tmpl_is_nan(value v);
-double tmpl_to_double(value v);                        // of a number
-bool tmpl_has_data(heap *h, value v);                  // some byte anywhere inside is TMPL_DATA
+double tmpl_to_double(value v);  // of a number
 
 // seq.c
 seq *tmpl_seq_new(heap *h, size_t cap);
 void tmpl_seq_push(heap *h, seq *l, value v);
-seq *tmpl_seq_of(heap *h, value v);                    // everything v gives when iterated, as a new or the same seq
-seq *tmpl_seq_copy(heap *h, value v);                  // likewise, always a new one
+seq *tmpl_seq_of(heap *h, value v);    // everything v gives when iterated, as a new or the same seq
+seq *tmpl_seq_copy(heap *h, value v);  // likewise, always a new one
 bool tmpl_seq_iterable(value v);
 dict *tmpl_dict_new(heap *h);
 void tmpl_dict_put(heap *h, dict *d, value key, value v);
-value *tmpl_dict_get(heap *h, const dict *d, value key);     // NULL when absent
+value *tmpl_dict_get(heap *h, const dict *d, value key);  // NULL when absent
 value *tmpl_dict_name(heap *h, const dict *d, const char *key);
 bool tmpl_dict_remove(heap *h, dict *d, value key, value *out);
 bool tmpl_hashable(value v);
 
 // text.c
-const str *tmpl_text(heap *h, value v);                // str(v); undefined gives ""
+const str *tmpl_text(heap *h, value v);  // str(v); undefined gives ""
 const str *tmpl_repr(heap *h, value v);
 size_t tmpl_float_repr(double f, char out[40]);
 

@@ -27,8 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *src = part(text, size, &at);
     const char *messages = part(text, size, &at);
     tmpl_input in = {.messages_json = messages ? messages : "[{\"role\":\"user\",\"content\":\"hi\"}]",
-                     .tools_json = part(text, size, &at), .extra_json = part(text, size, &at),
-                     .add_generation_prompt = true, .bos_token = "<s>", .eos_token = "</s>", .now = 1753600000};
+                     .tools_json = part(text, size, &at),
+                     .extra_json = part(text, size, &at),
+                     .add_generation_prompt = true,
+                     .bos_token = "<s>",
+                     .eos_token = "</s>",
+                     .now = 1753600000};
     tmpl *t;
     tmpl_output out;
     err e = {0};

@@ -71,9 +71,8 @@ const json_t *support_context(const json_t *all, const char *name)
 {
     size_t i;
     json_t *c;
-    json_array_foreach(all, i, c)
-        if (strcmp(json_string_value(json_object_get(c, "name")), name) == 0)
-            return c;
+    json_array_foreach(all, i,
+                       c) if (strcmp(json_string_value(json_object_get(c, "name")), name) == 0) return c;
     fail_msg("no context %s", name);
     return NULL;
 }
@@ -102,4 +101,3 @@ void support_need_templates(void)
     }
     closedir(d);
 }
-

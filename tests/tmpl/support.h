@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 #include "base/base.h"
 #include "tmpl/tmpl.h"
@@ -26,11 +26,11 @@ typedef struct context {
 context context_open(const json_t *o);
 void context_close(context *c);
 
-json_t *support_load(const char *path);                                // or fails the test
+json_t *support_load(const char *path);  // or fails the test
 const json_t *support_context(const json_t *all, const char *name);
-tmpl *support_template(const char *name);                              // of the data folder, parsed
-void support_need_templates(void);                                     // skips the test when there is no such folder
-bool support_segments_fit(const tmpl_output *out);                     // they adjoin, alternate, and cover the text
+tmpl *support_template(const char *name);           // of the data folder, parsed
+void support_need_templates(void);                  // skips the test when there is no such folder
+bool support_segments_fit(const tmpl_output *out);  // they adjoin, alternate, and cover the text
 int support_render(const char *src, size_t n, const tmpl_input *in, tmpl_output *out, err *e);
 
 #endif

@@ -19,23 +19,28 @@ static void expect(const char *src, size_t n, const tmpl_input *in, int code, co
         fail_msg("%.60s: got %d %s, expected %d %s", src, rc, e.msg, code, words);
     assert_null(out.text);
     assert_int_equal(e.code, code);
-    assert_true(os_seconds() - from < 30);  // a second or two at most; sanitizers on a busy machine take longer
+    assert_true(os_seconds() - from <
+                30);  // a second or two at most; sanitizers on a busy machine take longer
 }
 
 static void test_work(void **state)
 {
     (void)state;
-    static const struct { const char *src, *words; } rows[] = {
+    static const struct {
+        const char *src, *words;
+    } rows[] = {
         {"{% set r = range(100000) %}{% for a in r %}{% for b in r %}{% endfor %}{% endfor %}", "steps"},
         {"{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", ""},
         {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "levels deep"},
-        {"{% set ns = namespace(s='xxxxxxxx') %}{% for a in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "bytes"},
+        {"{% set ns = namespace(s='xxxxxxxx') %}{% for a in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+         "bytes"},
         {"{{ 'x' * 9000000000000000000 }}", "bytes"},
         {"{{ [1] * 9000000000000000000 }}", ""},
         {"{% set l = [] %}{% set _ = l.append(l) %}{{ l }}", "levels deep"},
         {"{% set l = [] %}{% set _ = l.append(l) %}{{ l|tojson }}", "levels deep"},
         {"{% set l = [1] %}{% for x in l %}{% set _ = l.append(1) %}{% endfor %}", ""},
-        {"{% set l = [1] %}{% set _ = l.extend(l) %}{% for a in range(60) %}{% set _ = l.extend(l) %}{% endfor %}", ""},
+        {"{% set l = [1] %}{% set _ = l.extend(l) %}{% for a in range(60) %}{% set _ = l.extend(l) %}{% endfor %}",
+         ""},
         {"{{ 'x'.center(90000000000) }}", "bytes"},
         {"{{ '%999999d' % 1 }}", "10000"},
         {"{{ '{:999999}'.format(1) }}", "10000"},
@@ -69,11 +74,20 @@ static char *nested(const char *open, const char *middle, const char *close, siz
 static void test_nesting(void **state)
 {
     (void)state;
-    static const struct { const char *before, *open, *middle, *close, *after; } rows[] = {
-        {"{{ ", "(", "1", ")", " }}"}, {"{{ ", "[", "", "]", " }}"},  {"{{ ", "{1:", "1", "}", " }}"},
-        {"{{ ", "-", "1", "", " }}"},  {"{{ ", "not ", "1", "", " }}"}, {"", "{% if 1 %}", "", "{% endif %}", ""},
-        {"", "{% for x in y %}", "", "{% endfor %}", ""}, {"{{ x", ".a", "", "", " }}"}, {"{{ 1", "+1", "", "", " }}"},
-        {"{{ 1", "|abs", "", "", " }}"}, {"{{ 1", " if 1 else 2", "", "", " }}"},
+    static const struct {
+        const char *before, *open, *middle, *close, *after;
+    } rows[] = {
+        {"{{ ", "(", "1", ")", " }}"},
+        {"{{ ", "[", "", "]", " }}"},
+        {"{{ ", "{1:", "1", "}", " }}"},
+        {"{{ ", "-", "1", "", " }}"},
+        {"{{ ", "not ", "1", "", " }}"},
+        {"", "{% if 1 %}", "", "{% endif %}", ""},
+        {"", "{% for x in y %}", "", "{% endfor %}", ""},
+        {"{{ x", ".a", "", "", " }}"},
+        {"{{ 1", "+1", "", "", " }}"},
+        {"{{ 1", "|abs", "", "", " }}"},
+        {"{{ 1", " if 1 else 2", "", "", " }}"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char *core = nested(rows[i].open, rows[i].middle, rows[i].close, 100000), *src = NULL;
@@ -96,7 +110,10 @@ static void test_nesting(void **state)
 static void test_inputs(void **state)
 {
     (void)state;
-    static const struct { tmpl_input in; const char *words; } rows[] = {
+    static const struct {
+        tmpl_input in;
+        const char *words;
+    } rows[] = {
         {{.messages_json = NULL}, "messages_json is missing"},
         {{.messages_json = ""}, "messages_json is not JSON"},
         {{.messages_json = "[{]"}, "line 1"},
@@ -112,7 +129,8 @@ static void test_inputs(void **state)
     expect("a\xff", 2, &plain, ST_FORMAT, "not UTF-8 at byte 1");
     expect("{{ 'a\0' ", 8, &plain, ST_FORMAT, "ends inside a tag");
     expect("a\nb{% if x", 10, &plain, ST_FORMAT, "line 2: the template ends inside a tag; expected %}");
-    expect("\n\n{% if x %}", 12, &plain, ST_FORMAT, "line 3: expected {% endif %}, found the end of the template");
+    expect("\n\n{% if x %}", 12, &plain, ST_FORMAT,
+           "line 3: expected {% endif %}, found the end of the template");
     expect("{% do x %}", 10, &plain, ST_UNSUPPORTED, "{% do %}");
     expect("{{ 'a'.zfill(3) }}", 18, &plain, ST_UNSUPPORTED, "zfill");
     expect("{{ raise_exception('no\\nway') }}", 32, &plain, ST_INVALID, "no?way");
@@ -130,8 +148,9 @@ static void test_inputs(void **state)
 static void test_appending(void **state)
 {
     (void)state;
-    static const char src[] = "{% set ns = namespace(s='') %}{% for a in range(50000) %}{% set ns.s = ns.s + 'twelve bytes' %}"
-                              "{% endfor %}{{ ns.s|length }}";
+    static const char src[] =
+        "{% set ns = namespace(s='') %}{% for a in range(50000) %}{% set ns.s = ns.s + 'twelve bytes' %}"
+        "{% endfor %}{{ ns.s|length }}";
     tmpl_output out;
     err e = {0};
     int rc = support_render(src, strlen(src), &plain, &out, &e);
@@ -221,8 +240,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_work),       cmocka_unit_test(test_nesting),     cmocka_unit_test(test_inputs),
-        cmocka_unit_test(test_appending),  cmocka_unit_test(test_allocations), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_work),      cmocka_unit_test(test_nesting),     cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_appending), cmocka_unit_test(test_allocations), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,27 +34,33 @@ static bool matches(const json_t *row, const char *label, int rc, const tmpl_out
         snprintf(got, sizeof got, "%016llx", (unsigned long long)fnv1a(out->text, out->len));
         if (hash && strcmp(got, json_string_value(hash)) == 0)
             return true;
-        if (text && json_string_length(text) == out->len && memcmp(json_string_value(text), out->text, out->len) == 0)
+        if (text && json_string_length(text) == out->len &&
+            memcmp(json_string_value(text), out->text, out->len) == 0)
             return true;
-        print_error("%s: got\n%s|\nexpected\n%s|\n", label, out->text, text ? json_string_value(text) : "another hash");
+        print_error("%s: got\n%s|\nexpected\n%s|\n", label, out->text,
+                    text ? json_string_value(text) : "another hash");
         return false;
     }
     bool ok = raised ? rc == ST_INVALID && strncmp(e->msg, raised, sizeof e->msg - 1) == 0
                      : (rc == ST_FORMAT || rc == ST_LIMIT) && (!undefined || strstr(e->msg, undefined));
     if (!ok)
         print_error("%s: got %d %s, expected %s\n", label, rc, rc ? e->msg : out->text,
-                    raised ? raised : undefined ? undefined : json_string_value(json_object_get(row, "error")));
+                    raised      ? raised
+                    : undefined ? undefined
+                                : json_string_value(json_object_get(row, "error")));
     return ok;
 }
 
 static void test_language(void **state)
 {
     (void)state;
-    json_t *rows = support_load(DATA "language_expected.json"), *snippets = support_load(DATA "snippets.json"), *row;
+    json_t *rows = support_load(DATA "language_expected.json"),
+           *snippets = support_load(DATA "snippets.json"), *row;
     context c = context_open(snippets);
     size_t i, wrong = 0;
     assert_true(json_array_size(rows) > 100);
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const json_t *src = json_object_get(row, "source");
         tmpl_output out;
         err e = {0};
@@ -72,12 +78,14 @@ static void test_templates(void **state)
 {
     (void)state;
     support_need_templates();
-    json_t *contexts = support_load(DATA "contexts.json"), *rows = support_load(DATA "templates_expected.json"), *row;
+    json_t *contexts = support_load(DATA "contexts.json"),
+           *rows = support_load(DATA "templates_expected.json"), *row;
     size_t i, wrong = 0;
     char last[256] = "";
     tmpl *t = NULL;
     assert_true(json_array_size(rows) >= 40 * json_array_size(contexts));
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *name = json_string_value(json_object_get(row, "template"));
         const char *in_context = json_string_value(json_object_get(row, "context"));
         if (strcmp(name, last) != 0) {
