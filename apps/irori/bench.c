@@ -23,7 +23,7 @@ typedef struct bench {
     irori_model *m;
     irori_model_info info;
     irori_session *s[MOST_BATCH];
-    int32_t *ids;       // random tokens, as many as the longest run
+    int32_t *ids;  // random tokens, as many as the longest run
     size_t n_ids;
     row rows[MOST_ROWS];
     int n_rows;

@@ -12,11 +12,11 @@
 typedef struct chat {
     const cli_options *o;
     irori_session *s;
-    buf messages;          // JSON array; empty before the first message
-    size_t undo;           // its length before the last user message, for /again
-    char *last;            // the last user message
+    buf messages;  // JSON array; empty before the first message
+    size_t undo;   // its length before the last user message, for /again
+    char *last;    // the last user message
     char system[4096];
-    char history[4096];    // path; empty: none
+    char history[4096];  // path; empty: none
     bool terminal;
 } chat;
 
@@ -98,7 +98,8 @@ static bool command(chat *c, const char *line)
     } else if (strncmp(line, "/system", 7) == 0 && (line[7] == 0 || line[7] == ' ')) {
         snprintf(c->system, sizeof c->system, "%s", line[7] ? line + 8 : "");
         start_anew(c);
-        printf(c->system[0] ? "system message set, a new conversation\n" : "no system message, a new conversation\n");
+        printf(c->system[0] ? "system message set, a new conversation\n"
+                            : "no system message, a new conversation\n");
     } else if (strcmp(line, "/again") == 0) {
         if (!c->last) {
             printf("nothing was asked yet\n");

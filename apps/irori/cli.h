@@ -12,8 +12,8 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 
 // Every option of every command; a command reads those it lists.
 typedef struct cli_options {
-    const char *model;      // first argument
-    const char *command;    // argument of `help`, `completion`
+    const char *model;    // first argument
+    const char *command;  // argument of `help`, `completion`
     bool json, help, raw, special, man, memory, no_pin;
     int threads, ctx, batch_size;
     const char *cpu;
@@ -29,19 +29,19 @@ typedef struct cli_options {
 enum cli_kind { CLI_FLAG, CLI_INT, CLI_FLOAT, CLI_TEXT };
 
 typedef struct cli_option {
-    const char *name;      // "threads"
-    char letter;           // 0: none
+    const char *name;  // "threads"
+    char letter;       // 0: none
     enum cli_kind kind;
     size_t offset;         // in cli_options
     const char *argument;  // "N", "FILE"; NULL for a flag
     const char *help;
-    double least, most;    // of a number
+    double least, most;  // of a number
 } cli_option;
 
 typedef struct cli_command {
     const char *name, *arguments, *summary;
-    const char *options;   // names, separated by spaces; --help is added
-    const char *details;   // further paragraph of the manual; may be NULL
+    const char *options;  // names, separated by spaces; --help is added
+    const char *details;  // further paragraph of the manual; may be NULL
     int (*run)(const cli_options *o);
 } cli_command;
 
@@ -83,9 +83,9 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
 irori_sampling cli_sampling(const cli_options *o);
 // Ctrl-C stops the session's present call instead of the program, until called with NULL.
 void cli_interrupt(irori_session *s);
-bool cli_interrupted(void);  // Ctrl-C was pressed since cli_interrupt
+bool cli_interrupted(void);                                   // Ctrl-C was pressed since cli_interrupt
 int cli_read_text(const char *path, char **text, size_t *n);  // "-": standard input; says why on failure
-int cli_print_json(buf *b);  // the text and a newline on stdout; frees it
+int cli_print_json(buf *b);                                   // the text and a newline on stdout; frees it
 // Messages so far, for irori_session_add_chat: a JSON array in the making.
 void cli_message(buf *messages, const char *role, const char *text, size_t n);
 

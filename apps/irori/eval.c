@@ -6,12 +6,13 @@
 #include "cli.h"
 
 typedef struct score {
-    double nll;      // sum over scored tokens
+    double nll;  // sum over scored tokens
     size_t scored, used;
 } score;
 
 // Windows of ctx tokens, each on its own; predictions made at positions ctx/2 .. ctx-2 are scored.
-static int score_windows(irori_session *s, const int32_t *ids, size_t count, size_t ctx, score *out, irori_error *e)
+static int score_windows(irori_session *s, const int32_t *ids, size_t count, size_t ctx, score *out,
+                         irori_error *e)
 {
     cli_progress bar;
     cli_progress_start(&bar, "scoring");
@@ -39,7 +40,8 @@ static int report(const cli_options *o, const score *r)
 {
     double nll = r->nll / (double)r->scored;
     if (!o->json) {
-        printf("perplexity %.4f (nll %.6f a token) over %zu scored tokens of %zu\n", exp(nll), nll, r->scored, r->used);
+        printf("perplexity %.4f (nll %.6f a token) over %zu scored tokens of %zu\n", exp(nll), nll, r->scored,
+               r->used);
         return CLI_OK;
     }
     buf out;
@@ -68,8 +70,8 @@ static int perplexity(const cli_options *o, irori_model *m, const char *text, si
     score r = {0};
     int rc = irori_tokenize(m, text, n, IRORI_TOKENIZE_BOS, &ids, &count, &e);
     if (!rc && count < ctx)
-        rc = err_set((err *)(void *)&e, ST_INVALID, "the text has %zu tokens, a window needs %zu; use a smaller --ctx", count,
-                     ctx);
+        rc = err_set((err *)(void *)&e, ST_INVALID,
+                     "the text has %zu tokens, a window needs %zu; use a smaller --ctx", count, ctx);
     if (!rc)
         rc = irori_session_new(&s, m, NULL, &e);
     if (!rc)

@@ -6,7 +6,8 @@
 
 void cli_help_all(void)
 {
-    printf("irori %s: language models on this machine\n\nusage: irori COMMAND [ARGUMENTS]\n\n", irori_version());
+    printf("irori %s: language models on this machine\n\nusage: irori COMMAND [ARGUMENTS]\n\n",
+           irori_version());
     for (size_t i = 0; i < cli_command_count; i++) {
         const cli_command *c = &cli_commands[i];
         printf("  %-11s %-14s %s\n", c->name, c->arguments, c->summary);
@@ -52,7 +53,8 @@ void cli_help_command(const cli_command *c)
         char left[48], letter[8] = "    ";
         if (o->letter)
             snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
+                 o->argument ? o->argument : "");
         printf("  %-28s %s\n", left, o->help);
     }
 }
@@ -72,10 +74,11 @@ static void roff(const char *s)
 
 void cli_man_page(void)
 {
-    printf(".TH IRORI 1 \"\" \"irori %s\" \"User Commands\"\n.SH NAME\nirori \\- run language models on this machine\n"
-           ".SH SYNOPSIS\n.B irori\n.I COMMAND\n[ARGUMENTS]\n.SH DESCRIPTION\n"
-           "Runs language models in GGUF files on the processor. Nothing leaves the machine.\n.SH COMMANDS\n",
-           irori_version());
+    printf(
+        ".TH IRORI 1 \"\" \"irori %s\" \"User Commands\"\n.SH NAME\nirori \\- run language models on this machine\n"
+        ".SH SYNOPSIS\n.B irori\n.I COMMAND\n[ARGUMENTS]\n.SH DESCRIPTION\n"
+        "Runs language models in GGUF files on the processor. Nothing leaves the machine.\n.SH COMMANDS\n",
+        irori_version());
     for (size_t i = 0; i < cli_command_count; i++) {
         const cli_command *c = &cli_commands[i];
         printf(".TP\n.B irori %s\n.I ", c->name);
@@ -111,6 +114,7 @@ void cli_man_page(void)
         roff(o->help);
         printf(".\n");
     }
-    printf(".SH EXIT STATUS\n0 when all went well, 1 when the work failed, 2 when the command line was wrong, 130 when\n"
-           "interrupted.\n");
+    printf(
+        ".SH EXIT STATUS\n0 when all went well, 1 when the work failed, 2 when the command line was wrong, 130 when\n"
+        "interrupted.\n");
 }

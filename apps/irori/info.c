@@ -33,20 +33,22 @@ static void print_tensor(const json_t *t)
     char shape[96] = "";
     size_t i, at = 0;
     json_t *dim;
-    json_array_foreach(json_object_get(t, "shape"), i, dim) {
+    json_array_foreach(json_object_get(t, "shape"), i, dim)
+    {
         at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%" JSON_INTEGER_FORMAT, i ? " x " : "",
                                json_integer_value(dim));
         if (at >= sizeof shape)
             break;
     }
-    printf("  %-40s %-8s %-20s %" JSON_INTEGER_FORMAT " bytes\n", json_string_value(json_object_get(t, "name")),
-           json_string_value(json_object_get(t, "type")), shape, json_integer_value(json_object_get(t, "bytes")));
+    printf("  %-40s %-8s %-20s %" JSON_INTEGER_FORMAT " bytes\n",
+           json_string_value(json_object_get(t, "name")), json_string_value(json_object_get(t, "type")),
+           shape, json_integer_value(json_object_get(t, "bytes")));
 }
 
 static void print_report(const json_t *file)
 {
-    static const char *const fields[] = {"path", "name", "architecture", "license", "quantization",
-                                         "parameters", "bytes", "version", "hash"};
+    static const char *const fields[] = {"path",       "name",  "architecture", "license", "quantization",
+                                         "parameters", "bytes", "version",      "hash"};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         printf("%-14s ", fields[i]);
         print_value(json_object_get(file, fields[i]));
@@ -55,7 +57,8 @@ static void print_report(const json_t *file)
     json_t *v;
     size_t i;
     printf("\nmetadata\n");
-    json_object_foreach(json_object_get(file, "metadata"), key, v) {
+    json_object_foreach(json_object_get(file, "metadata"), key, v)
+    {
         printf("  %-44s ", key);
         print_value(v);
     }

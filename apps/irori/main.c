@@ -10,7 +10,8 @@
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
 
 const cli_command cli_commands[] = {
-    {"run", "MODEL", "answer one prompt", "prompt n raw system tools json " SAMPLING_OPTIONS " " MODEL_OPTIONS,
+    {"run", "MODEL", "answer one prompt",
+     "prompt n raw system tools json " SAMPLING_OPTIONS " " MODEL_OPTIONS,
      "The model's chat template is applied where it has one; --raw gives the text as it is, control tokens parsed. "
      "Without --prompt the prompt is read from standard input.",
      cmd_run},
@@ -48,7 +49,8 @@ const cli_option cli_option_table[] = {
     {"top-p", 0, CLI_FLOAT, AT(top_p), "P", "choose among the likeliest that hold P of the mass", 0, 1},
     {"min-p", 0, CLI_FLOAT, AT(min_p), "P", "drop tokens less likely than P times the likeliest", 0, 1},
     {"typical", 0, CLI_FLOAT, AT(typical), "P", "locally typical sampling; 1: off", 0, 1},
-    {"repeat-penalty", 0, CLI_FLOAT, AT(repeat_penalty), "X", "penalty on tokens of the last 64; 1: off", 0, 100},
+    {"repeat-penalty", 0, CLI_FLOAT, AT(repeat_penalty), "X", "penalty on tokens of the last 64; 1: off", 0,
+     100},
     {"frequency-penalty", 0, CLI_FLOAT, AT(frequency_penalty), "X", "penalty for each occurrence", -2, 2},
     {"presence-penalty", 0, CLI_FLOAT, AT(presence_penalty), "X", "penalty for having occurred", -2, 2},
     {"dry", 0, CLI_FLOAT, AT(dry), "X", "penalty on repeating sequences; 0: off", 0, 100},
@@ -60,7 +62,8 @@ const cli_option cli_option_table[] = {
     {"repetitions", 'r', CLI_INT, AT(repetitions), "N", "measurements of each row", 1, 1000},
     {"memory", 0, CLI_FLAG, AT(memory), NULL, "report memory instead of speed", 0, 0},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
-    {"threads", 0, CLI_INT, AT(threads), "N", "threads; default: the processors this process may use", 1, 1024},
+    {"threads", 0, CLI_INT, AT(threads), "N", "threads; default: the processors this process may use", 1,
+     1024},
     {"ctx", 'c', CLI_INT, AT(ctx), "N", "tokens of context", 2, 1 << 28},
     {"cpu", 0, CLI_TEXT, AT(cpu), "ISA", "use at most scalar, avx2, avx512, amx or neon", 0, 0},
     {"batch-size", 0, CLI_INT, AT(batch_size), "N", "tokens of a prompt run together", 1, 8192},

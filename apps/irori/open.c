@@ -18,9 +18,14 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
 {
     cli_progress bar;
     cli_progress_start(&bar, "loading");
-    irori_model_options mo = {.threads = o->threads, .context = context ? context : o->ctx, .sessions = sessions,
-                              .batch = o->batch_size, .cpu = o->cpu, .no_pin = o->no_pin,
-                              .progress = cli_progress_step, .progress_ctx = &bar};
+    irori_model_options mo = {.threads = o->threads,
+                              .context = context ? context : o->ctx,
+                              .sessions = sessions,
+                              .batch = o->batch_size,
+                              .cpu = o->cpu,
+                              .no_pin = o->no_pin,
+                              .progress = cli_progress_step,
+                              .progress_ctx = &bar};
     irori_error e;
     int rc = irori_model_open(m, o->model, &mo, &e);
     cli_progress_end(&bar);
@@ -30,9 +35,15 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
 irori_sampling cli_sampling(const cli_options *o)
 {
     return (irori_sampling){
-        .temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
-        .typical_p = o->typical, .repeat_penalty = o->repeat_penalty, .frequency_penalty = o->frequency_penalty,
-        .presence_penalty = o->presence_penalty, .dry_multiplier = o->dry,
+        .temperature = o->temperature,
+        .top_k = o->top_k,
+        .top_p = o->top_p,
+        .min_p = o->min_p,
+        .typical_p = o->typical,
+        .repeat_penalty = o->repeat_penalty,
+        .frequency_penalty = o->frequency_penalty,
+        .presence_penalty = o->presence_penalty,
+        .dry_multiplier = o->dry,
         .seed = o->seed ? strtoull(o->seed, NULL, 0) : 0,
     };
 }

@@ -8,8 +8,17 @@
 
 void cli_defaults(cli_options *o)
 {
-    *o = (cli_options){.max_tokens = 512, .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f,
-                       .typical = 1, .repeat_penalty = 1, .pp = "512", .tg = "128", .depth = "0", .batch = "1",
+    *o = (cli_options){.max_tokens = 512,
+                       .temperature = 0.8f,
+                       .top_k = 40,
+                       .top_p = 0.95f,
+                       .min_p = 0.05f,
+                       .typical = 1,
+                       .repeat_penalty = 1,
+                       .pp = "512",
+                       .tg = "128",
+                       .depth = "0",
+                       .batch = "1",
                        .repetitions = 3};
 }
 
@@ -34,7 +43,8 @@ static const cli_option *match(const cli_command *c, const char *word, const cha
         size_t n = strlen(o->name);
         if (!cli_takes(c, o))
             continue;
-        if (word[1] == '-' && strncmp(word + 2, o->name, n) == 0 && (word[2 + n] == 0 || word[2 + n] == '=')) {
+        if (word[1] == '-' && strncmp(word + 2, o->name, n) == 0 &&
+            (word[2 + n] == 0 || word[2 + n] == '=')) {
             *value = word[2 + n] ? word + 3 + n : NULL;
             return o;
         }
@@ -125,8 +135,8 @@ int cli_numbers(const char *option, const char *text, int least, int most, int *
         char *end;
         long v = strtol(at, &end, 10);
         if (end == at || (*end && *end != ',') || v < least || v > most || n == cap) {
-            fprintf(stderr, "irori: --%s is \"%s\", allowed up to %d numbers %d..%d, separated by commas\n", option, text,
-                    cap, least, most);
+            fprintf(stderr, "irori: --%s is \"%s\", allowed up to %d numbers %d..%d, separated by commas\n",
+                    option, text, cap, least, most);
             return -1;
         }
         out[n++] = (int)v;

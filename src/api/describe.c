@@ -7,7 +7,7 @@
 
 static void write_value(json_writer *w, const gguf *g, const char *key, enum gguf_value_type type)
 {
-    static const char *const names[] = {"u8", "i8", "u16", "i16", "u32", "i32", "f32",
+    static const char *const names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                         "bool", "string", "array", "u64", "i64", "f64"};
     gguf_str s;
     enum gguf_value_type elem;

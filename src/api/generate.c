@@ -52,12 +52,14 @@ int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size
     err *e = api_err(error);
     atomic_store(&s->cancel, false);
     if (first == 0 && s->count == 0)
-        return err_set(e, ST_INVALID, "the first token of an empty session has no probability; first must be 1");
+        return err_set(e, ST_INVALID,
+                       "the first token of an empty session has no probability; first must be 1");
     if (first == 0 && count && need_logits(s, e))
         return ST_INVALID;
     if (count > (size_t)s->m->engine.context - s->count)
-        return err_set(e, ST_LIMIT, "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx",
-                       s->count, count, s->m->engine.context);
+        return err_set(e, ST_LIMIT,
+                       "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx", s->count,
+                       count, s->m->engine.context);
     int vocab = api_vocab(s->m);
     for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= vocab)
@@ -77,7 +79,8 @@ int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size
             return rc;
         for (size_t i = 0; at >= wanted && i < n; i++)
             if (at + i + 1 < count)
-                logprob[at + i + 1 - first] = samp_logprob(logits + i * (size_t)vocab, vocab, ids[at + i + 1]);
+                logprob[at + i + 1 - first] = samp_logprob(logits + i * (size_t)vocab, vocab,
+                                                           ids[at + i + 1]);
         at += n;
     }
     return ST_OK;
@@ -103,7 +106,8 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
     int rc = need_logits(s, e);
     if (rc)
         return rc;
-    irori_generation g = {.finish = IRORI_FINISH_LENGTH, .prompt_tokens = s->prompt_tokens,
+    irori_generation g = {.finish = IRORI_FINISH_LENGTH,
+                          .prompt_tokens = s->prompt_tokens,
                           .prompt_seconds = s->prompt_seconds};
     double started = s->prompt_tokens ? s->prompt_started : os_seconds(), first = 0, last = 0;
     s->prompt_tokens = 0;

@@ -64,7 +64,8 @@ int irori_model_open_vocabulary(irori_model **out, const char *path, irori_error
     return ST_OK;
 }
 
-int irori_model_open(irori_model **out, const char *path, const irori_model_options *options, irori_error *error)
+int irori_model_open(irori_model **out, const char *path, const irori_model_options *options,
+                     irori_error *error)
 {
     static const irori_model_options defaults;
     const irori_model_options *o = options ? options : &defaults;
@@ -73,8 +74,13 @@ int irori_model_open(irori_model **out, const char *path, const irori_model_opti
     *out = NULL;
     if (rc)
         return rc;
-    engine_options eo = {.threads = o->threads, .context = o->context, .sequences = o->sessions, .batch = o->batch,
-                         .cpu = o->cpu, .no_pin = o->no_pin, .progress = o->progress,
+    engine_options eo = {.threads = o->threads,
+                         .context = o->context,
+                         .sequences = o->sessions,
+                         .batch = o->batch,
+                         .cpu = o->cpu,
+                         .no_pin = o->no_pin,
+                         .progress = o->progress,
                          .progress_ctx = o->progress_ctx};
     rc = engine_open(&m->engine, m->file, &eo, api_err(error));
     if (rc) {
@@ -102,7 +108,10 @@ void irori_model_close(irori_model *m)
 void irori_model_get_info(const irori_model *m, irori_model_info *out)
 {
     *out = (irori_model_info){
-        .architecture = "", .name = m->name, .license = m->license, .device = "",
+        .architecture = "",
+        .name = m->name,
+        .license = m->license,
+        .device = "",
         .quantization = model_quantization_name(m->file),
         .hash = gguf_model_hash(m->file),
         .parameters = model_parameter_count(m->file),
@@ -138,8 +147,11 @@ void irori_get_memory(const irori_model *m, irori_memory *out)
 {
     mem_stats heap;
     mem_get_stats(&heap);
-    *out = (irori_memory){.heap_bytes = heap.bytes, .heap_peak_bytes = heap.peak, .allocations = heap.calls,
-                          .rss_bytes = os_rss_bytes(), .rss_peak_bytes = os_peak_rss_bytes()};
+    *out = (irori_memory){.heap_bytes = heap.bytes,
+                          .heap_peak_bytes = heap.peak,
+                          .allocations = heap.calls,
+                          .rss_bytes = os_rss_bytes(),
+                          .rss_peak_bytes = os_peak_rss_bytes()};
     if (m && m->has_engine) {
         kv_stats pages;
         kv_get_stats(m->engine.kv, &pages);

@@ -18,26 +18,26 @@
 struct irori_model {
     gguf *file;
     tok *tok;
-    tmpl *tmpl;              // NULL: the file has no chat template
-    bool has_engine;         // false: opened for its vocabulary only
+    tmpl *tmpl;       // NULL: the file has no chat template
+    bool has_engine;  // false: opened for its vocabulary only
     engine engine;
-    uint8_t *breaker;        // [vocabulary] tokens that end a DRY match; made when first needed
-    irori_session *live;     // sessions whose logits lie in the engine's buffer, linked by next_live
+    uint8_t *breaker;     // [vocabulary] tokens that end a DRY match; made when first needed
+    irori_session *live;  // sessions whose logits lie in the engine's buffer, linked by next_live
     char name[128], license[64];
 };
 
 struct irori_session {
     irori_model *m;
     kv_seq *seq;
-    int32_t *tokens;         // [context]
+    int32_t *tokens;  // [context]
     size_t count;
     samp *samp;
-    bool own_seed;           // the seed was drawn, not given
-    const float *logits;     // after the last token: in the engine's buffer while live, else in `kept`
-    float *kept;             // [vocabulary], made when another session's run would overwrite the buffer
+    bool own_seed;        // the seed was drawn, not given
+    const float *logits;  // after the last token: in the engine's buffer while live, else in `kept`
+    float *kept;          // [vocabulary], made when another session's run would overwrite the buffer
     bool is_live;
     irori_session *next_live;
-    buf text;                // piece of text being made
+    buf text;  // piece of text being made
     atomic_bool cancel;
     // Of the present turn, for irori_generation:
     size_t prompt_tokens;

@@ -227,8 +227,9 @@ static int check_fits(irori_session *s, const int32_t *ids, size_t count, err *e
         if (ids[i] < 0 || ids[i] >= vocab)
             return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
     if (count > (size_t)context - s->count)
-        return err_set(e, ST_LIMIT, "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx",
-                       s->count, count, context);
+        return err_set(e, ST_LIMIT,
+                       "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx", s->count,
+                       count, context);
     return kv_seq_reserve(s->seq, (int)count, e);
 }
 
@@ -252,7 +253,8 @@ int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_
     return rc;
 }
 
-int irori_session_add_text(irori_session *s, const char *text, size_t bytes, unsigned flags, irori_error *error)
+int irori_session_add_text(irori_session *s, const char *text, size_t bytes, unsigned flags,
+                           irori_error *error)
 {
     int32_t *ids;
     size_t count;

@@ -9,8 +9,8 @@ static unsigned inner_flags(unsigned flags)
     return (flags & IRORI_TOKENIZE_SPECIAL ? TOK_SPECIAL : 0u) | (flags & IRORI_TOKENIZE_BOS ? TOK_BOS : 0u);
 }
 
-int irori_tokenize(const irori_model *m, const char *text, size_t bytes, unsigned flags, int32_t **ids, size_t *count,
-                   irori_error *error)
+int irori_tokenize(const irori_model *m, const char *text, size_t bytes, unsigned flags, int32_t **ids,
+                   size_t *count, irori_error *error)
 {
     return tok_encode(m->tok, text, bytes, inner_flags(flags), ids, count, api_err(error));
 }
@@ -46,12 +46,16 @@ int irori_chat_tokens(const irori_model *m, const char *messages, const char *to
     *ids = NULL;
     *count = 0;
     if (!m->tmpl)
-        return err_set(e, ST_UNSUPPORTED, "%s: the model has no chat template; give it plain text", gguf_path(m->file));
+        return err_set(e, ST_UNSUPPORTED, "%s: the model has no chat template; give it plain text",
+                       gguf_path(m->file));
     char bos[64], eos[64];
-    tmpl_input in = {.messages_json = messages, .tools_json = tools, .extra_json = variables,
+    tmpl_input in = {.messages_json = messages,
+                     .tools_json = tools,
+                     .extra_json = variables,
                      .add_generation_prompt = add_generation_prompt,
                      .bos_token = special_text(m->tok, tok_bos(m->tok), bos, sizeof bos),
-                     .eos_token = special_text(m->tok, tok_eos(m->tok), eos, sizeof eos), .now = (int64_t)time(NULL)};
+                     .eos_token = special_text(m->tok, tok_eos(m->tok), eos, sizeof eos),
+                     .now = (int64_t)time(NULL)};
     tmpl_output out;
     int rc = tmpl_render(m->tmpl, &in, &out, e);
     if (rc)

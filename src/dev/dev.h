@@ -40,12 +40,12 @@ typedef struct dev_kv_view {
 // Tokens of one or more sequences to run together. The tokens of one sequence stand next to each other, at
 // rising consecutive positions; each sees all earlier positions of its sequence and itself.
 typedef struct dev_batch {
-    int n_tokens;            // 1..the plan's tokens
-    const int32_t *token;    // [n_tokens] 0 <= id < vocabulary
-    const int32_t *pos;      // [n_tokens]
-    const int32_t *seq;      // [n_tokens] index into views
-    int n_outputs;           // 0..the plan's outputs
-    const int32_t *output;   // [n_outputs] indices of tokens whose logits are wanted, rising
+    int n_tokens;           // 1..the plan's tokens
+    const int32_t *token;   // [n_tokens] 0 <= id < vocabulary
+    const int32_t *pos;     // [n_tokens]
+    const int32_t *seq;     // [n_tokens] index into views
+    int n_outputs;          // 0..the plan's outputs
+    const int32_t *output;  // [n_outputs] indices of tokens whose logits are wanted, rising
     const dev_kv_view *views;
     // Asked between operations; true stops the run. May be NULL.
     bool (*cancel)(void *ctx);
@@ -65,8 +65,8 @@ typedef struct dev_ops {
     // nothing.
     int (*run)(dev_plan *p, const dev_batch *b, const float **logits);
     graph_layout (*layout)(const dev_plan *p);
-    size_t (*weight_bytes)(const dev *d);  // memory the re-laid weights take
-    const char *(*describe)(const dev *d); // "cpu amx, 2 threads"
+    size_t (*weight_bytes)(const dev *d);   // memory the re-laid weights take
+    const char *(*describe)(const dev *d);  // "cpu amx, 2 threads"
     graph_form_fn *form_of;
 } dev_ops;
 

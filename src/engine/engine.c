@@ -23,8 +23,8 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     int trained = x->model.params.context;
     x->context = o->context > 0 ? o->context : MIN(trained, 4096);
     if (x->context > trained)
-        return err_set(e, ST_LIMIT, "%s: context of %d tokens asked, the model was trained for %d", gguf_path(x->file),
-                       x->context, trained);
+        return err_set(e, ST_LIMIT, "%s: context of %d tokens asked, the model was trained for %d",
+                       gguf_path(x->file), x->context, trained);
     rc = x->dev->ops->load(x->dev, &x->model.graph, o->progress, o->progress_ctx, e);
     if (!rc)
         rc = x->dev->ops->plan(x->dev, &x->model.graph, &x->model.kv, x->batch, x->outputs, &x->plan, e);
@@ -37,7 +37,9 @@ static int open_parts(engine *x, const engine_options *o, err *e)
 
 int engine_open(engine *x, const gguf *file, const engine_options *o, err *e)
 {
-    *x = (engine){.file = file, .batch = o->batch ? o->batch : 512, .outputs = o->outputs ? o->outputs : 64,
+    *x = (engine){.file = file,
+                  .batch = o->batch ? o->batch : 512,
+                  .outputs = o->outputs ? o->outputs : 64,
                   .sequences = o->sequences ? o->sequences : 1};
     if (x->batch < 1 || x->batch > 8192)
         return err_set(e, ST_INVALID, "batch of %d tokens, allowed 1..8192", x->batch);
@@ -69,11 +71,16 @@ void engine_close(engine *x)
     *x = (engine){0};
 }
 
-int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits, bool (*cancel)(void *ctx),
-                void *cancel_ctx, err *e)
+int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits,
+                bool (*cancel)(void *ctx), void *cancel_ctx, err *e)
 {
-    dev_batch b = {.token = x->token, .pos = x->pos, .seq = x->seq, .output = x->output, .views = x->views,
-                   .cancel = cancel, .cancel_ctx = cancel_ctx};
+    dev_batch b = {.token = x->token,
+                   .pos = x->pos,
+                   .seq = x->seq,
+                   .output = x->output,
+                   .views = x->views,
+                   .cancel = cancel,
+                   .cancel_ctx = cancel_ctx};
     for (int r = 0; r < n_rows; r++) {
         int rc = kv_seq_reserve(rows[r].seq, rows[r].n, e);
         if (rc)

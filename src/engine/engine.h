@@ -12,19 +12,19 @@
 #include "model/model.h"
 
 typedef struct engine_options {
-    int threads;       // 0: all
-    int context;       // most tokens of a sequence; 0: min(trained, 4096)
-    int sequences;     // that may be full at once; 0: 1
-    int batch;         // most tokens a step; 0: 512
-    int outputs;       // most logits rows a step; 0: 64
-    const char *cpu;   // NULL: best
+    int threads;      // 0: all
+    int context;      // most tokens of a sequence; 0: min(trained, 4096)
+    int sequences;    // that may be full at once; 0: 1
+    int batch;        // most tokens a step; 0: 512
+    int outputs;      // most logits rows a step; 0: 64
+    const char *cpu;  // NULL: best
     bool no_pin;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 } engine_options;
 
 typedef struct engine {
-    const gguf *file;   // borrowed
+    const gguf *file;  // borrowed
     model model;
     dev *dev;
     dev_plan *plan;
@@ -48,7 +48,7 @@ typedef struct engine_row {
 // Runs all rows (different sequences; tokens together <= batch, outputs together <= outputs). *logits then holds
 // the wanted rows in order, [vocabulary] each, until the next step. On failure (ST_LIMIT: no KV page left,
 // ST_CANCELED, ST_NOMEM) no sequence has grown. cancel may be NULL.
-int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits, bool (*cancel)(void *ctx),
-                void *cancel_ctx, err *e);
+int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits,
+                bool (*cancel)(void *ctx), void *cancel_ctx, err *e);
 
 #endif

@@ -45,8 +45,8 @@ typedef struct graph_value {
 } graph_value;
 
 enum graph_op_kind {
-    GRAPH_EMBED,   // out[0] = table row of each token (times scale)
-    GRAPH_NORM,    // x += add (if any); out[0] = rms_norm(x) * vec. x = in[0] is updated in place, add = in[1]
+    GRAPH_EMBED,  // out[0] = table row of each token (times scale)
+    GRAPH_NORM,   // x += add (if any); out[0] = rms_norm(x) * vec. x = in[0] is updated in place, add = in[1]
     GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i]) for i < n_weights; one pass, one barrier
     GRAPH_STORE,   // q = in[0], k = in[1], v = in[2]: norms of heads (vec, vec2 or NULL), rotary positions;
                    // q stays in place, k and v go to the KV pages of `layer`
@@ -65,28 +65,28 @@ typedef struct graph_rope {
 
 // What attention needs to know of a layer.
 typedef struct graph_attention {
-    int layer;             // index of the layer's KV
-    int heads, kv_heads;   // heads is a multiple of kv_heads
+    int layer;            // index of the layer's KV
+    int heads, kv_heads;  // heads is a multiple of kv_heads
     int head_dim;
-    int rope;              // index into graph.ropes
-    int window;            // > 0: a token sees the last `window` positions, itself included
-    float softcap;         // > 0: scores are softcap * tanh(s / softcap)
-    float scale;           // of the scores, usually 1/sqrt(head_dim)
-    float eps;             // of the head norms
+    int rope;       // index into graph.ropes
+    int window;     // > 0: a token sees the last `window` positions, itself included
+    float softcap;  // > 0: scores are softcap * tanh(s / softcap)
+    float scale;    // of the scores, usually 1/sqrt(head_dim)
+    float eps;      // of the head norms
 } graph_attention;
 
 enum { GRAPH_MAX_WEIGHTS = 3, GRAPH_MAX_INPUTS = 3, GRAPH_NONE = -1 };
 
 typedef struct graph_op {
     enum graph_op_kind kind;
-    int in[GRAPH_MAX_INPUTS];     // value indices, GRAPH_NONE where unused
+    int in[GRAPH_MAX_INPUTS];  // value indices, GRAPH_NONE where unused
     int out[GRAPH_MAX_WEIGHTS];
-    int weight[GRAPH_MAX_WEIGHTS];              // indices into graph.weights (EMBED, MATMUL)
-    const float *bias[GRAPH_MAX_WEIGHTS];       // [n] or NULL
+    int weight[GRAPH_MAX_WEIGHTS];         // indices into graph.weights (EMBED, MATMUL)
+    const float *bias[GRAPH_MAX_WEIGHTS];  // [n] or NULL
     int n_weights;
-    const float *vec, *vec2;                    // NORM: weight; STORE: head norms of q and k
+    const float *vec, *vec2;  // NORM: weight; STORE: head norms of q and k
     float eps, scale;
-    graph_attention att;                        // STORE, ATTEND
+    graph_attention att;  // STORE, ATTEND
 } graph_op;
 
 typedef struct graph {
@@ -99,8 +99,8 @@ typedef struct graph {
     int n_weights, cap_weights;
     graph_rope *ropes;
     int n_ropes, cap_ropes;
-    int logits;   // the value that holds the result, [outputs][vocabulary]
-    int failed;   // ST_NOMEM once an addition was lost; graph_finish reports it
+    int logits;  // the value that holds the result, [outputs][vocabulary]
+    int failed;  // ST_NOMEM once an addition was lost; graph_finish reports it
 } graph;
 
 void graph_init(graph *g);
@@ -114,7 +114,8 @@ int graph_embed(graph *g, int weight, float scale);
 int graph_norm(graph *g, int x, int add, const float *vec, float eps);
 // out[i] for each of n weights; bias may be NULL, as may its entries.
 void graph_matmul(graph *g, int x, const int *weight, const float *const *bias, int n, int *out);
-void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float *k_norm, graph_attention att);
+void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float *k_norm,
+                 graph_attention att);
 int graph_attend(graph *g, int q, graph_attention att);
 int graph_glu(graph *g, int gate, int up);
 int graph_pick(graph *g, int x, int add);
@@ -128,13 +129,13 @@ int graph_finish(graph *g, int logits, graph_form_fn *form_of, err *e);
 // Lays the values out for at most `tokens` tokens and `outputs` outputs; values whose lifetimes do not meet
 // may share memory. Offsets are multiples of 64.
 typedef struct graph_layout {
-    size_t bytes;      // of the one buffer that holds all values
-    size_t unshared;   // what one buffer per value would take
+    size_t bytes;     // of the one buffer that holds all values
+    size_t unshared;  // what one buffer per value would take
 } graph_layout;
 graph_layout graph_plan(graph *g, int tokens, int outputs);
 
 // Parts of a quantized form, each [rows] x:
-size_t graph_q8_row_bytes(int width);                   // codes, padded to 64
+size_t graph_q8_row_bytes(int width);                                // codes, padded to 64
 size_t graph_form_bytes(enum graph_form form, int width, int rows);  // all parts together
 // Where scales and sums begin, from the form's offset.
 size_t graph_q8_scale_offset(int width, int rows);

@@ -79,7 +79,8 @@ graph_layout graph_plan(graph *g, int tokens, int outputs)
         int rows = v->rows == GRAPH_TOKENS ? tokens : outputs;
         for (int f = 0; f < GRAPH_FORMS; f++)
             if (v->forms >> f & 1)
-                pieces[n++] = (piece){i, (enum graph_form)f, graph_form_bytes((enum graph_form)f, v->width, rows), 0};
+                pieces[n++] = (piece){i, (enum graph_form)f,
+                                      graph_form_bytes((enum graph_form)f, v->width, rows), 0};
     }
     qsort(pieces, (size_t)n, sizeof *pieces, larger_first);
     for (int i = 0; i < n; i++) {

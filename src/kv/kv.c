@@ -6,20 +6,20 @@
 struct kv {
     dev_kv_shape shape;
     size_t page_bytes;
-    uint8_t *memory;   // [pages][page_bytes], touched only as pages are first used
+    uint8_t *memory;  // [pages][page_bytes], touched only as pages are first used
     int pages;
-    int fresh;         // pages [fresh, pages) were never used
-    int *free_list;    // pages given back
+    int fresh;       // pages [fresh, pages) were never used
+    int *free_list;  // pages given back
     int n_free;
-    int *refs;         // [pages]
+    int *refs;  // [pages]
 };
 
 struct kv_seq {
     kv *store;
     int length;
     int n_pages, cap_pages;
-    int *page;         // [cap_pages] page numbers
-    uint8_t **at;      // [cap_pages] their addresses
+    int *page;     // [cap_pages] page numbers
+    uint8_t **at;  // [cap_pages] their addresses
 };
 
 int kv_new(kv **out, const dev_kv_shape *shape, int pages, err *e)
@@ -148,8 +148,10 @@ void kv_seq_truncate(kv_seq *q, int length)
 
 static int no_page(const kv_seq *q, int n, err *e)
 {
-    return err_set(e, ST_LIMIT, "context is full: %d tokens held, %d more asked, %d pages of %d tokens in all; "
-                   "raise --ctx or start anew", q->length, n, q->store->pages, DEV_PAGE);
+    return err_set(e, ST_LIMIT,
+                   "context is full: %d tokens held, %d more asked, %d pages of %d tokens in all; "
+                   "raise --ctx or start anew",
+                   q->length, n, q->store->pages, DEV_PAGE);
 }
 
 int kv_seq_reserve(kv_seq *q, int n, err *e)

@@ -34,9 +34,9 @@ void kv_seq_advance(kv_seq *q, int n);
 dev_kv_view kv_seq_view(const kv_seq *q);
 
 typedef struct kv_stats {
-    int pages, used, shared;   // shared: held by more than one sequence
+    int pages, used, shared;  // shared: held by more than one sequence
     size_t page_bytes;
-    size_t resident_bytes;     // of pages ever used
+    size_t resident_bytes;  // of pages ever used
 } kv_stats;
 void kv_get_stats(const kv *s, kv_stats *out);
 

@@ -43,7 +43,8 @@ uint32_t build_u32(build *b, const char *key, uint32_t least, uint32_t most)
 {
     key_text name;
     if (!b->rc && !gguf_has(b->g, full_key(b, key, name)))
-        build_fail(b, ST_FORMAT, "key %s is missing; the file is not a complete %s model", name, b->m->arch->name);
+        build_fail(b, ST_FORMAT, "key %s is missing; the file is not a complete %s model", name,
+                   b->m->arch->name);
     return build_u32_or(b, key, least, least, most);
 }
 
@@ -64,7 +65,8 @@ float build_f32(build *b, const char *key)
 {
     key_text name;
     if (!b->rc && !gguf_has(b->g, full_key(b, key, name)))
-        build_fail(b, ST_FORMAT, "key %s is missing; the file is not a complete %s model", name, b->m->arch->name);
+        build_fail(b, ST_FORMAT, "key %s is missing; the file is not a complete %s model", name,
+                   b->m->arch->name);
     return build_f32_or(b, key, 0);
 }
 
@@ -80,7 +82,8 @@ void build_common_params(build *b)
     p->head_dim = (int)build_u32_or(b, "attention.key_length", (uint32_t)(p->width / p->heads), 16, 512);
     int value_dim = (int)build_u32_or(b, "attention.value_length", (uint32_t)p->head_dim, 16, 512);
     p->norm_eps = build_f32(b, "attention.layer_norm_rms_epsilon");
-    p->rope_dims = (int)build_u32_or(b, "rope.dimension_count", (uint32_t)p->head_dim, 0, (uint32_t)p->head_dim);
+    p->rope_dims = (int)build_u32_or(b, "rope.dimension_count", (uint32_t)p->head_dim, 0,
+                                     (uint32_t)p->head_dim);
     p->rope_base = build_f32_or(b, "rope.freq_base", 10000);
     p->window = (int)build_u32_or(b, "attention.sliding_window", 0, 0, 1 << 28);
     if (p->heads % p->kv_heads)
@@ -89,8 +92,8 @@ void build_common_params(build *b)
         build_fail(b, ST_UNSUPPORTED, "head size %d (rotary %d); a multiple of 16 (2) is needed", p->head_dim,
                    p->rope_dims);
     if (value_dim != p->head_dim)
-        build_fail(b, ST_UNSUPPORTED, "value heads of %d beside key heads of %d; equal sizes are needed", value_dim,
-                   p->head_dim);
+        build_fail(b, ST_UNSUPPORTED, "value heads of %d beside key heads of %d; equal sizes are needed",
+                   value_dim, p->head_dim);
     if (p->norm_eps < 0 || p->rope_base <= 0)
         build_fail(b, ST_FORMAT, "norm epsilon %g or rope base %g is out of range", (double)p->norm_eps,
                    (double)p->rope_base);
@@ -194,12 +197,18 @@ int build_attention_block(build *b, int layer, int x, int add, const build_atten
         k_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_k_norm.weight", layer);
     }
     int wo = build_matrix(b, p->width, qn, "blk.%d.attn_output.weight", layer);
-    const float *bias_o = o->biases ? build_vector(b, p->width, true, "blk.%d.attn_output.bias", layer) : NULL;
+    const float *bias_o = o->biases ? build_vector(b, p->width, true, "blk.%d.attn_output.bias", layer)
+                                    : NULL;
     if (b->rc)
         return 0;
     graph *g = &b->m->graph;
-    graph_attention att = {.layer = layer, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim,
-                           .rope = o->rope, .window = o->window, .scale = 1 / sqrtf((float)p->head_dim),
+    graph_attention att = {.layer = layer,
+                           .heads = p->heads,
+                           .kv_heads = p->kv_heads,
+                           .head_dim = p->head_dim,
+                           .rope = o->rope,
+                           .window = o->window,
+                           .scale = 1 / sqrtf((float)p->head_dim),
                            .eps = p->norm_eps};
     int qkv[3], out;
     graph_matmul(g, graph_norm(g, x, add, norm, p->norm_eps), w, bias, 3, qkv);

@@ -45,8 +45,8 @@ int build_rope(build *b);
 
 // Shared blocks. x is the residual stream; `add` what is still to be added to it (GRAPH_NONE or a value).
 typedef struct build_attention {
-    bool head_norms;   // RMS norm of each query and key head (blk.N.attn_q_norm, attn_k_norm)
-    bool biases;       // optional attn_q/k/v.bias are honoured
+    bool head_norms;  // RMS norm of each query and key head (blk.N.attn_q_norm, attn_k_norm)
+    bool biases;      // optional attn_q/k/v.bias are honoured
     int rope;
     int window;
 } build_attention;

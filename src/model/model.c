@@ -34,7 +34,8 @@ static void read_vocab(build *b)
     enum gguf_value_type type;
     uint64_t tokens;
     if (t->dims[1] < 1 || t->dims[1] > 1 << 24)
-        build_fail(b, ST_FORMAT, "token_embd.weight has %llu rows, allowed 1..16777216", (unsigned long long)t->dims[1]);
+        build_fail(b, ST_FORMAT, "token_embd.weight has %llu rows, allowed 1..16777216",
+                   (unsigned long long)t->dims[1]);
     else if (gguf_get_array(b->g, "tokenizer.ggml.tokens", &type, &tokens) && tokens > t->dims[1])
         build_fail(b, ST_FORMAT, "the tokenizer has %llu tokens but token_embd.weight only %llu rows",
                    (unsigned long long)tokens, (unsigned long long)t->dims[1]);
@@ -85,11 +86,12 @@ uint64_t model_parameter_count(const gguf *file)
 
 // Names of general.file_type, which alone tells the mixes apart.
 static const char *const file_types[] = {
-    [0] = "F32", [1] = "F16", [2] = "Q4_0", [3] = "Q4_1", [7] = "Q8_0", [8] = "Q5_0", [9] = "Q5_1", [10] = "Q2_K",
-    [11] = "Q3_K_S", [12] = "Q3_K_M", [13] = "Q3_K_L", [14] = "Q4_K_S", [15] = "Q4_K_M", [16] = "Q5_K_S",
-    [17] = "Q5_K_M", [18] = "Q6_K", [19] = "IQ2_XXS", [20] = "IQ2_XS", [21] = "Q2_K_S", [22] = "IQ3_XS",
-    [23] = "IQ3_XXS", [24] = "IQ1_S", [25] = "IQ4_NL", [26] = "IQ3_S", [27] = "IQ3_M", [28] = "IQ2_S",
-    [29] = "IQ2_M", [30] = "IQ4_XS", [31] = "IQ1_M", [32] = "BF16", [36] = "TQ1_0", [37] = "TQ2_0", [38] = "MXFP4",
+    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",     [3] = "Q4_1",    [7] = "Q8_0",     [8] = "Q5_0",
+    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S",  [12] = "Q3_K_M", [13] = "Q3_K_L",  [14] = "Q4_K_S",
+    [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",  [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS",
+    [21] = "Q2_K_S", [22] = "IQ3_XS", [23] = "IQ3_XXS", [24] = "IQ1_S",  [25] = "IQ4_NL",  [26] = "IQ3_S",
+    [27] = "IQ3_M",  [28] = "IQ2_S",  [29] = "IQ2_M",   [30] = "IQ4_XS", [31] = "IQ1_M",   [32] = "BF16",
+    [36] = "TQ1_0",  [37] = "TQ2_0",  [38] = "MXFP4",
 };
 
 const char *model_quantization_name(const gguf *file)

@@ -12,20 +12,20 @@
 
 typedef struct model_params {
     int vocab, width, layers, heads, kv_heads, head_dim, ff;
-    int context;         // trained context length
+    int context;  // trained context length
     float norm_eps;
-    int rope_dims;       // values of a head that turn
+    int rope_dims;  // values of a head that turn
     float rope_base;
     bool rope_neox;
-    int window;          // 0: full attention
+    int window;  // 0: full attention
 } model_params;
 
 typedef struct model {
-    const gguf *file;            // borrowed
+    const gguf *file;  // borrowed
     const struct model_arch *arch;
-    const char *arch_name;       // general.architecture
+    const char *arch_name;  // general.architecture
     model_params params;
-    graph graph;                 // weights point into the file
+    graph graph;  // weights point into the file
     dev_kv_shape kv;
 } model;
 

@@ -18,7 +18,8 @@ static double pair_at_turns(double turns, int dims, double base, double context)
 static void yarn(build *b, float *inv_freq, float *scale, float factor, float original)
 {
     const model_params *p = &b->m->params;
-    float fast = build_f32_or(b, "rope.scaling.yarn_beta_fast", 32), slow = build_f32_or(b, "rope.scaling.yarn_beta_slow", 1);
+    float fast = build_f32_or(b, "rope.scaling.yarn_beta_fast", 32),
+          slow = build_f32_or(b, "rope.scaling.yarn_beta_slow", 1);
     double low = floor(pair_at_turns(fast, p->rope_dims, p->rope_base, original));
     double high = ceil(pair_at_turns(slow, p->rope_dims, p->rope_base, original));
     low = MAX(low, 0);
@@ -40,7 +41,8 @@ static bool divide_by_tensor(build *b, float *inv_freq, const char *name)
         return false;
     for (int i = 0; i < half; i++) {
         if (!(factor[i] > 0)) {
-            build_fail(b, ST_FORMAT, "tensor %s: factor %d is %g, must be above 0", name, i, (double)factor[i]);
+            build_fail(b, ST_FORMAT, "tensor %s: factor %d is %g, must be above 0", name, i,
+                       (double)factor[i]);
             return true;
         }
         inv_freq[i] /= factor[i];
@@ -73,7 +75,8 @@ int build_rope(build *b)
         inv_freq[i] = (float)pow(p->rope_base, -2.0 * i / p->rope_dims);
     float scale = 1;
     float factor = build_f32_or(b, "rope.scaling.factor", build_f32_or(b, "rope.scale_linear", 1));
-    float original = (float)build_u32_or(b, "rope.scaling.original_context_length", (uint32_t)p->context, 1, 1u << 28);
+    float original = (float)build_u32_or(b, "rope.scaling.original_context_length", (uint32_t)p->context, 1,
+                                         1u << 28);
     if (!(factor >= 1 && factor <= 1e6f))
         build_fail(b, ST_FORMAT, "rope scaling factor is %g, allowed 1..1e6", (double)factor);
     bool long_context = (float)p->context > original;
@@ -81,7 +84,8 @@ int build_rope(build *b)
         yarn(b, inv_freq, &scale, factor, original);
     } else if (scaling_is(b, "longrope")) {
         // The long factors serve the long context; a model limited to its original one uses the short ones.
-        divide_by_tensor(b, inv_freq, long_context ? "rope_factors_long.weight" : "rope_factors_short.weight");
+        divide_by_tensor(b, inv_freq,
+                         long_context ? "rope_factors_long.weight" : "rope_factors_short.weight");
         if (long_context)
             scale = build_f32_or(b, "rope.scaling.attn_factor",
                                  sqrtf(1 + logf((float)p->context / original) / logf(original)));
@@ -92,5 +96,6 @@ int build_rope(build *b)
     } else {
         build_fail(b, ST_UNSUPPORTED, "rope.scaling.type is none of none, linear, yarn, longrope");
     }
-    return graph_add_rope(&b->m->graph, (graph_rope){.half = half, .neox = p->rope_neox, .inv_freq = inv_freq, .scale = scale});
+    return graph_add_rope(
+        &b->m->graph, (graph_rope){.half = half, .neox = p->rope_neox, .inv_freq = inv_freq, .scale = scale});
 }

@@ -11,15 +11,15 @@ typedef struct candidate {
 
 struct samp {
     int vocab;
-    samp_params p;       // bias points into own memory
-    uint64_t random;     // state of the generator
-    float *logits;       // [vocab] after bias and penalties
-    candidate *cand;     // [vocab]
-    float *prob;         // [vocab] beside cand, once needed
-    int32_t *count;      // [vocab] occurrences in the window; all zero between calls
-    int32_t *match;      // [dry_cap] match lengths
+    samp_params p;    // bias points into own memory
+    uint64_t random;  // state of the generator
+    float *logits;    // [vocab] after bias and penalties
+    candidate *cand;  // [vocab]
+    float *prob;      // [vocab] beside cand, once needed
+    int32_t *count;   // [vocab] occurrences in the window; all zero between calls
+    int32_t *match;   // [dry_cap] match lengths
     size_t dry_cap;
-    size_t bytes;        // of the one block all arrays lie in
+    size_t bytes;  // of the one block all arrays lie in
 };
 
 // penalty.c: change s->logits by what the history holds.

@@ -11,7 +11,11 @@ enum { DRY_TOKENS = 4096 };  // most history DRY looks at
 
 samp_params samp_greedy(void)
 {
-    return (samp_params){.top_p = 1, .typical_p = 1, .repeat_penalty = 1, .penalty_window = 64, .dry_base = 1.75f,
+    return (samp_params){.top_p = 1,
+                         .typical_p = 1,
+                         .repeat_penalty = 1,
+                         .penalty_window = 64,
+                         .dry_base = 1.75f,
                          .dry_allowed_length = 2};
 }
 
@@ -50,7 +54,8 @@ static int check(const samp_params *p, int vocab, err *e)
         return out_of_range("dry_window", p->dry_window, "0 (all) or more", e);
     for (size_t i = 0; i < p->n_bias; i++)
         if (p->bias[i].token < 0 || p->bias[i].token >= vocab)
-            return err_set(e, ST_INVALID, "logit bias for token %d, allowed 0..%d", p->bias[i].token, vocab - 1);
+            return err_set(e, ST_INVALID, "logit bias for token %d, allowed 0..%d", p->bias[i].token,
+                           vocab - 1);
         else if (isnan(p->bias[i].bias))
             return err_set(e, ST_INVALID, "logit bias for token %d is not a number", p->bias[i].token);
     return ST_OK;
@@ -141,7 +146,7 @@ static int select_top(samp *s, int k)
         if (n < k) {  // sift up from a new leaf
             for (at = n++; at > 0 && before(heap[(at - 1) / 2], c); at = (at - 1) / 2)
                 heap[at] = heap[(at - 1) / 2];
-        } else {      // replace the worst, sift down
+        } else {  // replace the worst, sift down
             for (at = 0;;) {
                 int child = 2 * at + 1;
                 if (child + 1 < n && before(heap[child], heap[child + 1]))

@@ -16,22 +16,22 @@ typedef struct samp_bias {
 } samp_bias;
 
 typedef struct samp_params {
-    float temperature;      // 0: greedy; 0..100
-    int top_k;              // 0: all
-    float top_p;            // 1: all; 0 < p <= 1
-    float min_p;            // 0: off; 0..1
-    float typical_p;        // 1: all; 0 < p <= 1. Locally typical sampling, Meister et al. 2022 (arXiv 2202.00666)
-    float repeat_penalty;   // 1: off; > 0. CTRL, Keskar et al. 2019 (arXiv 1909.05858)
+    float temperature;  // 0: greedy; 0..100
+    int top_k;          // 0: all
+    float top_p;        // 1: all; 0 < p <= 1
+    float min_p;        // 0: off; 0..1
+    float typical_p;  // 1: all; 0 < p <= 1. Locally typical sampling, Meister et al. 2022 (arXiv 2202.00666)
+    float repeat_penalty;                       // 1: off; > 0. CTRL, Keskar et al. 2019 (arXiv 1909.05858)
     float frequency_penalty, presence_penalty;  // 0: off; -2..2
-    int penalty_window;     // tokens looked back by the three above; -1: all
-    float dry_multiplier;   // 0: off. "Don't repeat yourself": penalty multiplier * base^(match - allowed)
+    int penalty_window;                         // tokens looked back by the three above; -1: all
+    float dry_multiplier;  // 0: off. "Don't repeat yourself": penalty multiplier * base^(match - allowed)
     float dry_base;
     int dry_allowed_length;
-    int dry_window;         // 0: all
+    int dry_window;  // 0: all
     uint64_t seed;
     const samp_bias *bias;  // copied
     size_t n_bias;
-    const uint8_t *breaker; // [vocab] 1: a token DRY matches do not cross; NULL: none. Borrowed for the sampler's life
+    const uint8_t *breaker;  // [vocab] 1: DRY matches do not cross the token; NULL: none. Borrowed
 } samp_params;
 
 // Neutral values: greedy, everything off.

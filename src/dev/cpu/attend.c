@@ -13,20 +13,20 @@
 enum { SPAN_PAGES = 16, SPAN = SPAN_PAGES * DEV_PAGE };
 
 typedef struct tile {
-    int token, tokens;       // the batch's tokens [token, token + tokens), of one sequence
+    int token, tokens;  // the batch's tokens [token, token + tokens), of one sequence
     int kv_head;
-    int head, heads;         // query heads [head, head + heads) of the model, all of this KV head
-    int first_span, spans;   // spans [first_span, first_span + spans) hold what its rows may see
+    int head, heads;        // query heads [head, head + heads) of the model, all of this KV head
+    int first_span, spans;  // spans [first_span, first_span + spans) hold what its rows may see
 } tile;
 
 // How a layer's tiles are numbered: by run of tokens, then KV head, then part of its group.
 typedef struct tiling {
     const cpu_plan *p;
     const graph_attention *at;
-    int group;        // query heads a KV head
-    int part_heads;   // query heads a tile takes of a group
-    int parts;        // tiles that make up a group
-    int tokens;       // tokens a tile takes
+    int group;       // query heads a KV head
+    int part_heads;  // query heads a tile takes of a group
+    int parts;       // tiles that make up a group
+    int tokens;      // tokens a tile takes
     // The run of tokens the walk is at:
     int first_tile, token, run;
 } tiling;
@@ -125,7 +125,8 @@ static void gather(const cpu_plan *p, const graph_op *op, const tile *t, float *
 }
 
 // Attends to one span (counted from 0 for the whole sequence); `s` is cleared first.
-static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span, const float *q, state s)
+static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span, const float *q,
+                        state s)
 {
     int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
     const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
@@ -142,9 +143,20 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
         if (!any)
             continue;
         const uint16_t *k = (const uint16_t *)(const void *)(view->pages[page] +
-            dev_kv_head_bytes(&p->kv) * (size_t)(at->layer * at->kv_heads + t->kv_head));
-        kern_attn a = {.rows = rows, .hd = hd, .q = q, .k = k, .v = k + hd * DEV_PAGE, .visible = visible,
-                       .first = at->window > 0 ? first : NULL, .softcap = at->softcap, .m = s.m, .l = s.l, .o = s.o};
+                                                             dev_kv_head_bytes(&p->kv) *
+                                                                 (size_t)(at->layer * at->kv_heads +
+                                                                          t->kv_head));
+        kern_attn a = {.rows = rows,
+                       .hd = hd,
+                       .q = q,
+                       .k = k,
+                       .v = k + hd * DEV_PAGE,
+                       .visible = visible,
+                       .first = at->window > 0 ? first : NULL,
+                       .softcap = at->softcap,
+                       .m = s.m,
+                       .l = s.l,
+                       .o = s.o};
         p->dev->kern->attn_f16(&a);
     }
 }
@@ -167,7 +179,8 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
     float *q = w->scratch;
-    state span = state_at(q + KERN_ATTN_ROWS * hd), all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(hd));
+    state span = state_at(q + KERN_ATTN_ROWS * hd),
+          all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(hd));
     tiling walk;
     tile t;
     tiling_start(&walk, p, &op->att);
@@ -205,7 +218,8 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
     while (pool_next(&next[1], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
         state_clear(all, hd);
         for (int i = 0; i < t.spans; i++)
-            state_merge(all, state_at(p->partial + (size_t)(from * spans + i) * each), t.tokens * t.heads, hd);
+            state_merge(all, state_at(p->partial + (size_t)(from * spans + i) * each), t.tokens * t.heads,
+                        hd);
         finish(p, op, &t, all);
     }
 }

@@ -63,10 +63,12 @@ static int plan_alloc(cpu_plan *p)
     p->scratch = mem_pages_alloc(MEM_BUFFERS, p->scratch_floats * sizeof *p->scratch * threads);
     p->partial = mem_pages_alloc(MEM_BUFFERS, CPU_PARTIAL_FLOATS * sizeof *p->partial);
     p->counters = mem_calloc(MEM_BUFFERS, (size_t)p->g->n_ops * 2, sizeof *p->counters);
-    return p->layout.bytes && p->buffer && p->rope && p->scratch && p->partial && p->counters ? ST_OK : ST_NOMEM;
+    return p->layout.bytes && p->buffer && p->rope && p->scratch && p->partial && p->counters ? ST_OK
+                                                                                              : ST_NOMEM;
 }
 
-static int cpu_plan_new(dev *d, graph *g, const dev_kv_shape *kv, int tokens, int outputs, dev_plan **out, err *e)
+static int cpu_plan_new(dev *d, graph *g, const dev_kv_shape *kv, int tokens, int outputs, dev_plan **out,
+                        err *e)
 {
     *out = NULL;
     cpu_plan *p = mem_calloc(MEM_BUFFERS, 1, sizeof *p);
@@ -86,14 +88,18 @@ static int cpu_plan_new(dev *d, graph *g, const dev_kv_shape *kv, int tokens, in
 }
 
 static void (*const op_fns[])(cpu_worker *w, const graph_op *op, int index) = {
-    [GRAPH_EMBED] = cpu_embed, [GRAPH_NORM] = cpu_norm,     [GRAPH_MATMUL] = cpu_matmul, [GRAPH_STORE] = cpu_store,
-    [GRAPH_ATTEND] = cpu_attend, [GRAPH_GLU] = cpu_glu, [GRAPH_PICK] = cpu_pick,
+    [GRAPH_EMBED] = cpu_embed, [GRAPH_NORM] = cpu_norm,     [GRAPH_MATMUL] = cpu_matmul,
+    [GRAPH_STORE] = cpu_store, [GRAPH_ATTEND] = cpu_attend, [GRAPH_GLU] = cpu_glu,
+    [GRAPH_PICK] = cpu_pick,
 };
 
 static void walk(void *ctx, int ith, int nth)
 {
     cpu_plan *p = ctx;
-    cpu_worker w = {.plan = p, .batch = p->batch, .ith = ith, .nth = nth,
+    cpu_worker w = {.plan = p,
+                    .batch = p->batch,
+                    .ith = ith,
+                    .nth = nth,
                     .scratch = p->scratch + (size_t)ith * p->scratch_floats};
     cpu_rope_tables(&w);  // read first by an operation that has a barrier before it
     for (int i = 0; i < p->g->n_ops; i++) {
@@ -160,7 +166,8 @@ int dev_cpu_new(dev **out, const dev_cpu_options *o, err *e)
     *out = NULL;
     int isa = o->isa ? kern_isa_from_name(o->isa) : KERN_ISA_COUNT;
     if (isa < 0)
-        return err_set(e, ST_INVALID, "cpu: \"%s\" is not known, use scalar, avx2, avx512, amx or neon", o->isa);
+        return err_set(e, ST_INVALID, "cpu: \"%s\" is not known, use scalar, avx2, avx512, amx or neon",
+                       o->isa);
     cpu_dev *d = mem_calloc(MEM_OTHER, 1, sizeof *d);
     if (!d)
         return err_set(e, ST_NOMEM, "no memory for the device");

@@ -12,9 +12,9 @@ typedef struct cpu_dev {
     dev base;
     pool *threads;
     const kern_table *kern;
-    kern_weight *weights;   // [n_weights], by graph weight index
+    kern_weight *weights;  // [n_weights], by graph weight index
     int n_weights;
-    uint8_t *packed;        // one block that holds every packed matrix
+    uint8_t *packed;  // one block that holds every packed matrix
     size_t packed_bytes;
     char description[96];
 } cpu_dev;
@@ -26,18 +26,18 @@ typedef struct cpu_plan {
     graph *g;
     dev_kv_shape kv;
     int max_tokens, max_outputs;
-    uint8_t *buffer;        // all activations, laid out by graph_plan
+    uint8_t *buffer;  // all activations, laid out by graph_plan
     size_t buffer_bytes;
     graph_layout layout;
-    float *rope;            // for each rope [max_tokens][2][half]: cosines, then sines, of the present batch
-    size_t *rope_offset;    // [ropes] in floats
+    float *rope;          // for each rope [max_tokens][2][half]: cosines, then sines, of the present batch
+    size_t *rope_offset;  // [ropes] in floats
     size_t rope_floats;
-    float *scratch;         // [threads][scratch_floats]
+    float *scratch;  // [threads][scratch_floats]
     size_t scratch_floats;
-    float *partial;         // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
-    atomic_int *counters;   // [ops][2]: how much of an operation's work is taken; zeroed before each run
-    const dev_batch *batch; // of the present run
-    atomic_int canceled_at; // operation after which all threads stop; INT_MAX while nobody asked
+    float *partial;          // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
+    atomic_int *counters;    // [ops][2]: how much of an operation's work is taken; zeroed before each run
+    const dev_batch *batch;  // of the present run
+    atomic_int canceled_at;  // operation after which all threads stop; INT_MAX while nobody asked
 } cpu_plan;
 
 // One thread's view of a run.
@@ -88,6 +88,7 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index);
 size_t cpu_attend_scratch(int head_dim);  // floats of scratch a thread needs
 
 // weights.c
-int cpu_load(dev *d, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx, err *e);
+int cpu_load(dev *d, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+             err *e);
 
 #endif

@@ -15,11 +15,13 @@ void cpu_share(const cpu_worker *w, int total, int *from, int *to)
 static void emit_q8(const cpu_plan *p, const graph_value *v, enum graph_form form, int row, int from, int to,
                     const float *x)
 {
-    int rows = cpu_max_rows(p, v), block = form == GRAPH_Q8_32 ? 32 : 256, sums = form == GRAPH_Q8_32 ? 32 : 16;
+    int rows = cpu_max_rows(p, v), block = form == GRAPH_Q8_32 ? 32 : 256,
+        sums = form == GRAPH_Q8_32 ? 32 : 16;
     size_t ldq = graph_q8_row_bytes(v->width);
     uint8_t *at = p->buffer + v->offset[form];
     int8_t *q = (int8_t *)at + (size_t)row * ldq;
-    float *d = (float *)(void *)(at + graph_q8_scale_offset(v->width, rows)) + (size_t)row * (size_t)(v->width / block);
+    float *d = (float *)(void *)(at + graph_q8_scale_offset(v->width, rows)) +
+               (size_t)row * (size_t)(v->width / block);
     int16_t *sum = (int16_t *)(void *)(at + graph_q8_sum_offset(form, v->width, rows)) +
                    (size_t)row * (size_t)(v->width / sums);
     if (form == GRAPH_Q8_32)
@@ -54,7 +56,8 @@ void cpu_embed(cpu_worker *w, const graph_op *op, int index)
     int from, to;
     cpu_share(w, w->batch->n_tokens, &from, &to);
     for (int t = from; t < to; t++) {
-        decode((const uint8_t *)table->data + (size_t)w->batch->token[t] * row_bytes, w->scratch, (size_t)table->k);
+        decode((const uint8_t *)table->data + (size_t)w->batch->token[t] * row_bytes, w->scratch,
+               (size_t)table->k);
         if (op->scale != 1)
             for (int i = 0; i < table->k; i++)
                 w->scratch[i] *= op->scale;
@@ -83,7 +86,8 @@ void cpu_glu(cpu_worker *w, const graph_op *op, int index)
 {
     (void)index;
     cpu_plan *p = w->plan;
-    const graph_value *gate = cpu_value(p, op->in[0]), *up = cpu_value(p, op->in[1]), *out = cpu_value(p, op->out[0]);
+    const graph_value *gate = cpu_value(p, op->in[0]), *up = cpu_value(p, op->in[1]),
+                      *out = cpu_value(p, op->out[0]);
     int blocks = (out->width + BLOCK - 1) / BLOCK, from, to;
     cpu_share(w, cpu_rows(p, out) * blocks, &from, &to);
     for (int u = from; u < to; u++) {
@@ -142,7 +146,8 @@ void cpu_store(cpu_worker *w, const graph_op *op, int index)
     cpu_plan *p = w->plan;
     const kern_table *kern = p->dev->kern;
     const graph_attention *at = &op->att;
-    const graph_value *q = cpu_value(p, op->in[0]), *k = cpu_value(p, op->in[1]), *v = cpu_value(p, op->in[2]);
+    const graph_value *q = cpu_value(p, op->in[0]), *k = cpu_value(p, op->in[1]),
+                      *v = cpu_value(p, op->in[2]);
     const graph_rope *rope = &p->g->ropes[at->rope];
     int hd = at->head_dim, units = at->heads + at->kv_heads, from, to;
     cpu_share(w, w->batch->n_tokens * units, &from, &to);

@@ -4,8 +4,8 @@
 typedef struct loading {
     cpu_dev *d;
     const graph *g;
-    const size_t *offset;    // [n_weights] in the packed block; SIZE_MAX: used as it lies in the file
-    atomic_int next;         // weight being taken
+    const size_t *offset;  // [n_weights] in the packed block; SIZE_MAX: used as it lies in the file
+    atomic_int next;       // weight being taken
     _Atomic uint64_t done;
     uint64_t total;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -29,7 +29,8 @@ static void pack_worker(void *ctx, int ith, int nth)
             int end = MIN(row + PACK_ROWS, w->n);
             kern_pack(w->type, w->n, w->k, w->data, l->d->packed + l->offset[i], row, end);
             // The file's pages are not needed again: what stays resident is the packed copy.
-            os_map_dontneed((const uint8_t *)w->data + (size_t)row * row_bytes, (size_t)(end - row) * row_bytes);
+            os_map_dontneed((const uint8_t *)w->data + (size_t)row * row_bytes,
+                            (size_t)(end - row) * row_bytes);
             uint64_t done = atomic_fetch_add(&l->done, (uint64_t)(end - row) * row_bytes);
             if (ith == 0 && l->progress)
                 l->progress(l->ctx, done, l->total);
@@ -37,7 +38,8 @@ static void pack_worker(void *ctx, int ith, int nth)
     }
 }
 
-int cpu_load(dev *base, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx, err *e)
+int cpu_load(dev *base, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+             err *e)
 {
     cpu_dev *d = (cpu_dev *)base;
     size_t *offset = mem_calloc(MEM_OTHER, (size_t)g->n_weights, sizeof *offset);
