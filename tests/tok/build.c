@@ -105,9 +105,10 @@ int build_open(build *b, tok **t, err *e)
         return err_set(e, ST_NOMEM, "no memory to build the file");
     for (int i = 0; i < 8; i++)
         b->out.data[16 + i] = (char)(b->keys >> (8 * i) & 0xFF);
-    size_t padded = (b->out.len + 31) / 32 * 32;
-    while (b->out.len < padded)
+    for (size_t pad = (32 - b->out.len % 32) % 32; pad > 0; pad--)
         buf_add_char(&b->out, 0);
+    if (b->out.failed)
+        return err_set(e, ST_NOMEM, "no memory to build the file");
     gguf *g = NULL;
     int rc = gguf_open_memory(&g, b->out.data, b->out.len, e);
     if (rc)
