@@ -91,8 +91,6 @@ static void detect(void)
 {
     unsigned long cap = getauxval(AT_HWCAP);
     note("neon", cap >> 1 & 1);      // HWCAP_ASIMD
-    note("fphp", cap >> 9 & 1);      // HWCAP_FPHP
-    note("asimdhp", cap >> 10 & 1);  // HWCAP_ASIMDHP
     note("dotprod", cap >> 20 & 1);  // HWCAP_ASIMDDP
 }
 #else

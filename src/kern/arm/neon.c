@@ -1,0 +1,9 @@
+// The NEON overlay, for processors with the dot-product instructions (ARMv8.2 and later).
+#include "kern/arm/neon.h"
+#include "kern/overlay.h"
+
+void kern_overlay_neon(kern_table *t)
+{
+    kern_neon_fill_b32(t);
+    kern_neon_fill_b256(t);
+}
