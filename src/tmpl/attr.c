@@ -45,7 +45,8 @@ static value attribute(rt *r, value v, const str *name)
         if (v.l->view && (tmpl_str_is(name, "grouper") || tmpl_str_is(name, "list")))
             return v.l->v[name->p[0] == 'l'];
         return tmpl_method_list(r, v, name);
-    case V_LIST: return tmpl_method_list(r, v, name);
+    case V_LIST:
+    case V_RANGE: return tmpl_method_list(r, v, name);
     case V_DICT: return tmpl_method_dict(r, v, name);
     case V_NS: found = tmpl_dict_get(&r->h, v.d, val_str(name)); return found ? *found : (value){0};
     case V_LOOP: return tmpl_loop_attr(r, v, name);
@@ -138,10 +139,8 @@ value tmpl_slice(rt *r, value v, value from, value to, value step)
     heap *h = &r->h;
     if (v.type == V_UNDEF)
         tmpl_undef_fail(h, v);
-    if (v.type == V_DICT)
-        tmpl_fail(h, ST_FORMAT, "unhashable type: 'slice'");
     if (v.type != V_STR && v.type != V_LIST && v.type != V_TUPLE && v.type != V_RANGE)
-        return tmpl_undef(h, owner_name(v), tmpl_strv(h, "slice"));
+        tmpl_fail(h, ST_FORMAT, "'%s' object cannot be sliced", tmpl_type_name(v));
     int64_t by = step.type == V_NONE ? 1 : tmpl_arg_int(r, step, "slice step");
     if (by == 0)
         tmpl_fail(h, ST_FORMAT, "slice step cannot be zero");

@@ -92,6 +92,7 @@ value tmpl_filter_sum(rt *r, value v, const args *a)
     bool attribute = arg[0].type != V_MISSING && arg[0].type != V_NONE;
     value sum = arg[1].type == V_MISSING ? val_int(0) : arg[1];
     const seq *l = tmpl_seq_of(&r->h, v);
+    tmpl_step(&r->h, l->n);
     for (size_t i = 0; i < l->n; i++)
         sum = tmpl_binary(r, OP_ADD, sum, attribute ? tmpl_getpath(r, l->v[i], arg[0], (value){0}) : l->v[i]);
     return sum;
@@ -150,16 +151,20 @@ value tmpl_filter_slice(rt *r, value v, const args *a)
 static args behind(const args *a, size_t n)
 {
     args left = *a;
-    left.pos += n;
-    left.n -= n;
+    if (n) {
+        left.pos += n;
+        left.n -= n;
+    }
     return left;
 }
 
 value tmpl_filter_map(rt *r, value v, const args *a)
 {
     static const char *const names[] = {"attribute", "default"};
-    const seq *from = tmpl_seq_of(&r->h, v);
     seq *l = tmpl_seq_new(&r->h, 0);
+    if (!tmpl_truth(v))  // None and 0 give nothing
+        return val_seq(V_ITER, l);
+    const seq *from = tmpl_seq_of(&r->h, v);
     value arg[2] = {0};
     args left = *a;
     const str *filter = NULL;
@@ -181,8 +186,10 @@ value tmpl_filter_map(rt *r, value v, const args *a)
 // Those items whose own truth, or whose attribute's, or the test of it, is `keep`.
 static value chosen(rt *r, value v, const args *a, bool attribute, bool keep)
 {
-    const seq *from = tmpl_seq_of(&r->h, v);
     seq *l = tmpl_seq_new(&r->h, 0);
+    if (!tmpl_truth(v))
+        return val_seq(V_ITER, l);
+    const seq *from = tmpl_seq_of(&r->h, v);
     if (attribute && a->n == 0)
         tmpl_fail(&r->h, ST_FORMAT, "Missing parameter for attribute name");
     size_t test = attribute ? 1 : 0;

@@ -12,18 +12,24 @@ static value sort_key(rt *r, value v, bool case_sensitive)
     return v.type == V_STR && !case_sensitive ? val_str(tmpl_str_lower(&r->h, v.s)) : v;
 }
 
-// attribute "a,b" orders by a, then b; V_MISSING or None: by the item itself.
+// By the item itself when attribute is V_MISSING or None.
 static value key_of(rt *r, value item, value attribute, bool case_sensitive)
 {
+    bool self = attribute.type == V_MISSING || attribute.type == V_NONE;
+    return sort_key(r, self ? item : tmpl_getpath(r, item, attribute, (value){0}), case_sensitive);
+}
+
+// The sort filter's key: attribute "a,b" orders by a, then b. Always a list, in which two things undefined are
+// equal and need no order.
+static value keys_of(rt *r, value item, value attribute, bool case_sensitive)
+{
     heap *h = &r->h;
-    if (attribute.type == V_MISSING || attribute.type == V_NONE)
-        return sort_key(r, item, case_sensitive);
-    if (attribute.type != V_STR || tmpl_str_find(attribute.s, 0, tmpl_str_z(h, ",")) == STR_NONE)
-        return sort_key(r, tmpl_getpath(r, item, attribute, (value){0}), case_sensitive);
+    if (attribute.type != V_STR)
+        return key_of(r, item, attribute, case_sensitive);
     const seq *parts = tmpl_str_split(h, attribute.s, tmpl_str_z(h, ","), -1);
     seq *keys = tmpl_seq_new(h, parts->n);
     for (size_t i = 0; i < parts->n; i++)
-        tmpl_seq_push(h, keys, sort_key(r, tmpl_getpath(r, item, parts->v[i], (value){0}), case_sensitive));
+        tmpl_seq_push(h, keys, key_of(r, item, parts->v[i], case_sensitive));
     return val_seq(V_LIST, keys);
 }
 
@@ -73,8 +79,10 @@ value tmpl_filter_sort(rt *r, value v, const args *a)
     value arg[3];
     tmpl_bind(r, "sort", a, 3, names, arg);
     const seq *l = tmpl_seq_of(&r->h, v);
-    keyed *k = with_keys(r, l, arg[2], tmpl_truth(arg[1]));
     size_t n = l->n;
+    keyed *k = tmpl_array(&r->h, n, sizeof *k);
+    for (size_t i = 0; i < n; i++)
+        k[i] = (keyed){keys_of(r, l->v[i], arg[2], tmpl_truth(arg[1])), l->v[i]};
     sort(r, k, n, tmpl_truth(arg[0]));
     return val_seq(V_LIST, items_of(r, k, n));
 }

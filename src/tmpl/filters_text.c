@@ -122,19 +122,21 @@ value tmpl_filter_truncate(rt *r, value v, const args *a)
     value arg[4];
     heap *h = &r->h;
     tmpl_bind(r, "truncate", a, 4, names, arg);
-    const str *s = tmpl_arg_str(r, v, "what truncate works on");
+    const args none = {0};
+    int64_t n = tmpl_filter_length(r, v, &none).i;
     const str *end = arg[2].type == V_MISSING ? tmpl_str_z(h, "...")
                                               : tmpl_arg_str(r, arg[2], "truncate end");
     int64_t length = arg[0].type == V_MISSING ? 255 : tmpl_arg_int(r, arg[0], "truncate length");
     int64_t leeway = arg[3].type == V_MISSING || arg[3].type == V_NONE ? 5
                                                                        : tmpl_arg_int(r, arg[3], "leeway");
-    int64_t n = (int64_t)tmpl_str_len(s), tail = (int64_t)tmpl_str_len(end);
+    int64_t tail = (int64_t)tmpl_str_len(end);
     if (length < tail)
         tmpl_fail(h, ST_FORMAT, "expected length >= %lld, got %lld", (long long)tail, (long long)length);
     if (leeway < 0)
         tmpl_fail(h, ST_FORMAT, "expected leeway >= 0, got %lld", (long long)leeway);
     if (length >= n || n - length <= leeway)
         return v;
+    const str *s = tmpl_arg_str(r, v, "what truncate cuts");
     const str *cut = tmpl_str_part(h, s, 0, tmpl_str_at(s, (size_t)(length - tail)));
     if (!tmpl_truth(arg[1])) {
         size_t space = tmpl_str_rfind(&r->h, cut, tmpl_str_z(h, " "));
@@ -162,6 +164,7 @@ value tmpl_filter_wordcount(rt *r, value v, const args *a)
     const str *s = text_of(r, v);
     int64_t n = 0;
     bool inside = false;
+    tmpl_step(&r->h, s->n / 16);
     for (size_t at = 0; at < s->n;) {
         uint32_t cp = tmpl_str_next(s, &at);
         bool word = tmpl_cp_alpha(cp) || (cp >= '0' && cp <= '9') || cp == '_';

@@ -74,8 +74,9 @@ static bool is_odd(rt *r, value v, value by, int64_t rest)
 }
 
 // At least one letter, and no letter of the other case.
-static bool is_case(const str *s, bool upper)
+static bool is_case(rt *r, const str *s, bool upper)
 {
+    tmpl_step(&r->h, s->n / 16);
     bool found = false;
     for (size_t at = 0; at < s->n;) {
         uint32_t cp = tmpl_str_next(s, &at);
@@ -103,7 +104,7 @@ bool tmpl_is(rt *r, const str *name, value v, const args *a)
     if (tmpl_str_is(name, "sameas"))
         return same_object(r, v, argument(r, name, a));
     if (tmpl_str_is(name, "lower") || tmpl_str_is(name, "upper"))
-        return is_case(tmpl_text(&r->h, v), tmpl_str_is(name, "upper"));
+        return is_case(r, tmpl_text(&r->h, v), tmpl_str_is(name, "upper"));
     if (tmpl_str_is(name, "filter"))
         return tmpl_filter_find(tmpl_arg_str(r, v, "a filter's name")) != NULL;
     tmpl_fail(&r->h, ST_FORMAT, "No test named '%s' found.", tmpl_str_c(&r->h, name));

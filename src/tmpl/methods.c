@@ -104,6 +104,7 @@ static value seq_index(rt *r, value self, const args *a)
     static const char *const names[] = {"value"};
     value v;
     tmpl_bind(r, "index", a, 1, names, &v);
+    tmpl_step(&r->h, self.l->n);
     for (size_t i = 0; i < self.l->n; i++)
         if (tmpl_equal(&r->h, self.l->v[i], v))
             return val_int((int64_t)i);
@@ -116,6 +117,7 @@ static value seq_count(rt *r, value self, const args *a)
     value v;
     int64_t n = 0;
     tmpl_bind(r, "count", a, 1, names, &v);
+    tmpl_step(&r->h, self.l->n);
     for (size_t i = 0; i < self.l->n; i++)
         n += tmpl_equal(&r->h, self.l->v[i], v);
     return val_int(n);

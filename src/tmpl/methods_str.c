@@ -1,4 +1,6 @@
 // Methods of text.
+#include <string.h>
+
 #include "tmpl/methods.h"
 
 static const str *optional_str(rt *r, value v, const char *what)
@@ -159,6 +161,7 @@ static value count(rt *r, value self, const args *a)
         return val_int((int64_t)tmpl_str_len(in) + 1);
     int64_t n = 0;
     while ((at = tmpl_str_find(in, at, what)) != STR_NONE) {
+        tmpl_step(&r->h, 1);
         at += what->n;
         n++;
     }
@@ -167,8 +170,7 @@ static value count(rt *r, value self, const args *a)
 
 static bool has_end(const str *s, const str *end, bool tail)
 {
-    const str part = {.p = s->p + (tail ? s->n - MIN(end->n, s->n) : 0), .n = MIN(end->n, s->n)};
-    return tmpl_str_eq(&part, end);
+    return end->n == 0 || (end->n <= s->n && memcmp(s->p + (tail ? s->n - end->n : 0), end->p, end->n) == 0);
 }
 
 static value ends(rt *r, value self, const args *a, bool tail)
@@ -295,6 +297,7 @@ static value format(rt *r, value self, const args *a)
 static value all_are(rt *r, value self, const args *a, bool (*is)(uint32_t))
 {
     tmpl_bind(r, "the method", a, 0, NULL, NULL);
+    tmpl_step(&r->h, self.s->n / 16);
     for (size_t at = 0; at < self.s->n;)
         if (!is(tmpl_str_next(self.s, &at)))
             return val_bool(false);

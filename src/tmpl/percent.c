@@ -150,8 +150,9 @@ value tmpl_percent(rt *r, const str *format, const args *a)
             tmpl_fail(&r->h, ST_FORMAT, "unsupported format character '%c' at index %zu", c ? c : '?', p.at);
         tmpl_sb_str(&b, convert(&p, c, g, named ? v : next_arg(&p)));
     }
-    bool mapping = a->n == 1 && a->pos[0].type == V_DICT;
-    if (p.next < a->n && !p.named && !mapping)
+    int only = a->n == 1 ? a->pos[0].type : V_MISSING;  // what has elements may stay unused, as a mapping may
+    bool unused_ok = only == V_DICT || only == V_LIST || only == V_RANGE || only == V_UNDEF;
+    if (p.next < a->n && !p.named && !unused_ok)
         tmpl_fail(&r->h, ST_FORMAT, "not all arguments converted during string formatting");
     return val_str(tmpl_sb_done(&b));
 }

@@ -39,6 +39,7 @@ const str *tmpl_str_strip(heap *h, const str *s, const str *chars, int sides)
             break;
         to = at;
     }
+    tmpl_step(h, (s->n - (to - from)) / 16);
     return tmpl_str_part(h, s, from, to - from);
 }
 
@@ -98,6 +99,7 @@ static size_t skip_space(const str *s, size_t at, bool space)
 static seq *split_space(heap *h, const str *s, int64_t most)
 {
     seq *l = tmpl_seq_new(h, 0);
+    tmpl_step(h, s->n / 16);
     size_t at = skip_space(s, 0, true);
     while (at < s->n) {
         if (most-- == 0) {
@@ -192,6 +194,7 @@ seq *tmpl_str_lines(heap *h, const str *s, bool keep_ends)
 {
     seq *l = tmpl_seq_new(h, 0);
     size_t from = 0;
+    tmpl_step(h, s->n / 16);
     for (size_t at = 0; at < s->n;) {
         size_t end = at;
         uint32_t cp = tmpl_str_next(s, &at);

@@ -16,16 +16,20 @@
 
 typedef struct heap {
     arena arena;
-    size_t limit;    // most bytes the arena may hand out
-    uint64_t steps;  // work done so far, in units of about one operation or 64 bytes touched
-    int depth;       // nesting of whatever recurses now
-    int line;        // of the template, for messages; 0 = none
-    void *json;      // what the JSON reader holds, released after the escape
+    size_t limit;  // most bytes the arena may hand out
+    uint64_t
+        steps;   // work done so far, in units of about one operation, 16 characters walked or 64 bytes copied
+    int depth;   // nesting of whatever recurses now
+    int line;    // of the template, for messages; 0 = none
+    void *json;  // what the JSON reader holds, released after the escape
     err *e;
     jmp_buf escape;  // where tmpl_fail goes; holds the status
 } heap;
 
-enum { HEAP_STEPS_MAX = 20000000, HEAP_DEPTH_MAX = 1000 };
+enum {
+    HEAP_STEPS_MAX = 10000000,  // below a second on one core of 2020
+    HEAP_DEPTH_MAX = 1000,      // within 1 MiB of stack
+};
 
 // Leave the parse or render with this status and message ("line N: " is put in front when known).
 _Noreturn void tmpl_fail(heap *h, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
