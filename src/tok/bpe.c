@@ -1,7 +1,8 @@
 // Byte-level BPE (GPT-2 and most since): words from the pre-tokenizer, each merged from its bytes. Gemma 4's
 // variant merges characters instead and falls back to byte tokens.
 //
-// Merging looks up pairs of ids, never strings: the merge rules are resolved to (left, right) -> (rank, id) once.
+// Merging looks up pairs of ids, never strings: the merge rules are resolved to (left, right) -> (rank, id)
+// once.
 #include <string.h>
 
 #include "tok/own.h"
@@ -13,8 +14,8 @@ static int load_merge(tok *t, gguf_str m, uint32_t rank, buf *scratch, err *e)
 {
     const char *space = m.n > 2 ? memchr(m.p + 1, ' ', m.n - 2) : NULL;
     if (!space)
-        return err_set(e, ST_FORMAT, "%s[%u] is \"%.*s\": two pieces with a space between were expected", MERGES, rank,
-                       (int)MIN(m.n, (size_t)60), m.p);
+        return err_set(e, ST_FORMAT, "%s[%u] is \"%.*s\": two pieces with a space between were expected",
+                       MERGES, rank, (int)MIN(m.n, (size_t)60), m.p);
     buf_clear(scratch);
     if (!buf_reserve(scratch, m.n))
         return err_set(e, ST_NOMEM, "no memory for the merges");
@@ -24,7 +25,8 @@ static int load_merge(tok *t, gguf_str m, uint32_t rank, buf *scratch, err *e)
     if (!tok_vocab_unescape(t, m.p, skip, p, &left) ||
         !tok_vocab_unescape(t, space + 1, m.n - skip - 1, p + left, &right))
         return ST_OK;
-    int32_t a = tok_map_get(t, p, left), b = tok_map_get(t, p + left, right), ab = tok_map_get(t, p, left + right);
+    int32_t a = tok_map_get(t, p, left), b = tok_map_get(t, p + left, right);
+    int32_t ab = tok_map_get(t, p, left + right);
     if (a >= 0 && b >= 0 && ab >= 0)
         tok_pairs_put(&t->pairs, a, b, rank, ab);
     return ST_OK;

@@ -1,9 +1,9 @@
 // SentencePiece's normalizer, as the model carries it ("precompiled charsmap"): a double-array trie from byte
 // strings to places in a blob of NUL-terminated replacements.
 //
-// Format: u32 size of the trie in bytes; the trie, units of u32 (little-endian); the blob. A unit holds a label
-// (bits 0..7, and bit 31 set in leaves), has-leaf (bit 8), and an offset (bits 10..30, times 256 when bit 9 is
-// set); a leaf's low 31 bits are its value. From a node at p, byte b leads to p ^ offset ^ b.
+// Format: u32 size of the trie in bytes; the trie, units of u32 (little-endian); the blob. A unit holds a
+// label (bits 0..7, and bit 31 set in leaves), has-leaf (bit 8), and an offset (bits 10..30, times 256 when
+// bit 9 is set); a leaf's low 31 bits are its value. From a node at p, byte b leads to p ^ offset ^ b.
 #include <string.h>
 
 #include "tok/own.h"
@@ -11,7 +11,7 @@
 struct tok_charsmap {
     uint32_t *units;
     size_t n_units;
-    char *blob;       // ends in NUL
+    char *blob;  // ends in NUL
     size_t n_blob;
 };
 
@@ -66,7 +66,8 @@ int tok_charsmap_new(struct tok_charsmap **out, const gguf *g, err *e)
         return err_set(e, ST_FORMAT, "%s must be an array of bytes", KEY);
     uint64_t trie = n >= 4 ? u32_at(g, 0) : 0;
     if (n < 4 || trie % 4 || trie > n - 4)
-        return err_set(e, ST_FORMAT, "%s has %llu bytes, which does not fit the size it states for its trie: %llu", KEY,
+        return err_set(e, ST_FORMAT,
+                       "%s has %llu bytes, which does not fit the size it states for its trie: %llu", KEY,
                        (unsigned long long)n, (unsigned long long)trie);
     struct tok_charsmap *m = mem_calloc(MEM_TOKENIZER, 1, sizeof *m);
     if (!m)

@@ -1,5 +1,6 @@
-// Encoding a text: special tokens are cut out first, what lies between goes to the encoder of the vocabulary's
-// kind. Also what those encoders share: appending ids, falling back to bytes, and the memory of recent words.
+// Encoding a text: special tokens are cut out first, what lies between goes to the encoder of the
+// vocabulary's kind. Also what those encoders share: appending ids, falling back to bytes, and the memory of
+// recent words.
 //
 // A remembered word keeps no ids of its own: it says where in the output they already stand.
 #include <string.h>
@@ -14,10 +15,9 @@ struct tok_word {
 };
 
 enum {
-    WORDS = 4096,          // remembered at once
-    WORDS_FROM = 4096,     // bytes of text from which remembering pays for clearing the table
-    WORD_LONGEST = 64,     // bytes of a word worth remembering
-    LONGEST_USER = 512,    // bytes of a user-defined token looked for where a control token was refused
+    WORDS = 4096,       // remembered at once
+    WORDS_FROM = 4096,  // bytes of text from which remembering pays for clearing the table
+    WORD_LONGEST = 64,  // bytes of a word worth remembering
 };
 
 int tok_ids_add(tok_ids *l, const int32_t *ids, size_t n)
@@ -124,17 +124,14 @@ static int encode_plain(tok_enc *c, const char *s, size_t n)
     bool prefix = t->space_prefix;
     if (prefix && c->out->count) {
         int32_t last = c->out->data[c->out->count - 1];
-        prefix = last >= 0 && (uint32_t)last < t->count && (tok_is_control(t, last) || t->type[last] == TOK_USER);
+        prefix = last >= 0 && (uint32_t)last < t->count &&
+                 (tok_is_control(t, last) || t->type[last] == TOK_USER);
     }
     switch (t->kind) {
-    case TOK_BPE:
-        return tok_bpe_encode(c, s, n);
-    case TOK_SPM:
-        return tok_spm_encode(c, s, n, prefix);
-    case TOK_UNIGRAM:
-        return tok_unigram_encode(c, s, n, prefix);
-    case TOK_WORDPIECE:
-        return tok_wordpiece_encode(c, s, n);
+    case TOK_BPE: return tok_bpe_encode(c, s, n);
+    case TOK_SPM: return tok_spm_encode(c, s, n, prefix);
+    case TOK_UNIGRAM: return tok_unigram_encode(c, s, n, prefix);
+    case TOK_WORDPIECE: return tok_wordpiece_encode(c, s, n);
     }
     return ST_UNSUPPORTED;
 }
@@ -159,19 +156,21 @@ static bool allows(const scope *c, size_t at, size_t len)
     return true;
 }
 
-// The next special token from `from` on that the scope allows.
-static bool next_special(const tok *t, const char *s, const scope *where, size_t from, size_t *at, size_t *len,
-                         int32_t *id)
+// The next special token from `from` on. Where a control token is not allowed a user-defined one may still
+// stand.
+static bool next_special(const tok *t, const char *s, const scope *where, size_t from, size_t *at,
+                         size_t *len, int32_t *id)
 {
-    while (tok_special_next(t, s, where->bytes, from, true, at, len, id)) {
-        if (!tok_is_control(t, *id) || allows(where, *at, *len))
+    size_t n = where->bytes;
+    for (size_t i = from; i < n; i++) {
+        if (!t->special_first[(unsigned char)s[i]])
+            continue;
+        *id = tok_special_at(t, s + i, n - i, true, len);
+        if (*id >= 0 && tok_is_control(t, *id) && !allows(where, i, *len))
+            *id = tok_special_at(t, s + i, n - i, false, len);
+        *at = i;
+        if (*id >= 0)
             return true;
-        // A user-defined token may stand where the control token was refused. The look is short, so that a text full
-        // of refused tokens costs no more than its length.
-        size_t refused = *at, end = MIN(where->bytes, refused + LONGEST_USER);
-        if (tok_special_next(t, s, end, refused, false, at, len, id) && *at == refused)
-            return true;
-        from = refused + 1;
     }
     return false;
 }
@@ -202,7 +201,8 @@ static int encode_scope(const tok *t, tok_ids *out, const char *s, const scope *
 {
     size_t n = where->bytes;
     if (n > INT32_MAX)
-        return err_set(e, ST_LIMIT, "a text of %zu bytes is too long to encode at once, at most %d are", n, INT32_MAX);
+        return err_set(e, ST_LIMIT, "a text of %zu bytes is too long to encode at once, at most %d are", n,
+                       INT32_MAX);
     tok_enc c = {.t = t, .out = out, .e = e};
     size_t before = out->count;
     if (n >= WORDS_FROM)
@@ -223,7 +223,8 @@ int tok_encode_append(const tok *t, tok_ids *out, const char *s, size_t n, unsig
     return encode_scope(t, out, s, &(scope){&all, 1, n}, flags, e);
 }
 
-int tok_encode_ranges(const tok *t, tok_ids *out, const char *s, const tok_range *ranges, size_t n_ranges, err *e)
+int tok_encode_ranges(const tok *t, tok_ids *out, const char *s, const tok_range *ranges, size_t n_ranges,
+                      err *e)
 {
     scope where = {ranges, n_ranges, 0};
     for (size_t i = 0; i < n_ranges; i++)

@@ -1,6 +1,6 @@
 // The merge loop that byte-level BPE and SentencePiece BPE share: neighbours are joined, the best-ranked pair
-// first, the leftmost of equals first, until no pair may be joined. A linked list of symbols and a heap of pairs
-// make it O(n log n) also for a megabyte without a space.
+// first, the leftmost of equals first, until no pair may be joined. A linked list of symbols and a heap of
+// pairs make it O(n log n) also for a megabyte without a space.
 #ifndef TOK_MERGE_H
 #define TOK_MERGE_H
 
@@ -11,16 +11,16 @@
 #define TOK_NO_RANK UINT32_MAX
 
 typedef struct tok_sym {
-    uint32_t at, len;    // its bytes in the word; len 0: swallowed by a symbol to its left
-    int32_t id;          // its token, -1: none
-    uint32_t prev, next; // indices; UINT32_MAX: none
-    uint32_t rank;       // of joining it with `next`; TOK_NO_RANK: they may not be joined
-    int32_t joined;      // the token that would give
+    uint32_t at, len;     // its bytes in the word; len 0: swallowed by a symbol to its left
+    int32_t id;           // its token, -1: none
+    uint32_t prev, next;  // indices; UINT32_MAX: none
+    uint32_t rank;        // of joining it with `next`; TOK_NO_RANK: they may not be joined
+    int32_t joined;       // the token that would give
 } tok_sym;
 
 typedef struct tok_merge {
     tok_sym *syms;
-    uint64_t *heap;      // rank << 32 | index of the left symbol; entries may be out of date
+    uint64_t *heap;  // rank << 32 | index of the left symbol; entries may be out of date
     size_t n, cap;
     size_t heap_n, heap_cap;
 } tok_merge;

@@ -1,7 +1,8 @@
 // What the files of this room share: the vocabulary's layout and the state of one encoding call.
 //
-// Pieces are kept as the bytes they stand for in text ("Ġthe" as " the", "▁the" as " the", "<0x0A>" as "\n"), so
-// that encoding never has to escape the text. Load lifetime: everything in struct tok. Call lifetime: tok_enc.
+// Pieces are kept as the bytes they stand for in text ("Ġthe" as " the", "▁the" as " the", "<0x0A>" as "\n"),
+// so that encoding never has to escape the text. Load lifetime: everything in struct tok. Call lifetime:
+// tok_enc.
 #ifndef TOK_OWN_H
 #define TOK_OWN_H
 
@@ -23,51 +24,52 @@ enum tok_mark {
 };
 
 // From the bytes of ordinary pieces to ids: open addressing over ids, the keys stay in the piece table.
+struct tok_map_slot {
+    uint32_t tag;
+    int32_t id;  // -1: free
+};
 typedef struct tok_map {
-    struct tok_map_slot {
-        uint32_t tag;
-        int32_t id;  // -1: free
-    } *slots;
+    struct tok_map_slot *slots;
     size_t cap;
 } tok_map;
 
 // BPE's merge table: (left id, right id) -> rank and merged id.
+struct tok_pair {
+    int32_t left, right;  // left -1: free
+    uint32_t rank;
+    int32_t id;
+};
 typedef struct tok_pairs {
-    struct tok_pair {
-        int32_t left, right;  // left -1: free
-        uint32_t rank;
-        int32_t id;
-    } *slots;
+    struct tok_pair *slots;
     size_t cap;
 } tok_pairs;
 
 struct tok {
     enum tok_kind kind;
     uint32_t count;
-    char *text;         // all pieces one after another
-    uint32_t *at;       // piece i is text[at[i] .. at[i + 1])
-    uint8_t *type;      // enum tok_type
-    uint8_t *mark;      // enum tok_mark
-    size_t longest;     // bytes of the longest ordinary piece
+    char *text;      // all pieces one after another
+    uint32_t *at;    // piece i is text[at[i] .. at[i + 1])
+    uint8_t *type;   // enum tok_type
+    uint8_t *mark;   // enum tok_mark
+    size_t longest;  // bytes of the longest ordinary piece
     tok_map map;
-    int32_t byte_id[256];     // the token of each byte, -1: none
+    int32_t byte_id[256];  // the token of each byte, -1: none
 
     tok_trie special;         // whole-matched tokens: user-defined, control, unknown
-    bool first_user[256];     // bytes that begin a user-defined token
-    bool first_any[256];      // ... or any special token
+    bool special_first[256];  // the bytes they begin with
 
-    tok_pre *pre;             // BPE
-    bool by_char;             // BPE over characters with byte fallback, not over bytes
-    bool ignore_merges;       // BPE: a word that is a token is not merged together
+    tok_pre *pre;        // BPE
+    bool by_char;        // BPE over characters with byte fallback, not over bytes
+    bool ignore_merges;  // BPE: a word that is a token is not merged together
     tok_pairs pairs;
-    uint32_t *rank;           // SPM: order of the scores, best first; equal scores share a rank
-    bool words;               // SPM, BPE by characters: no piece has a space after another character
-    float *score;             // unigram
+    uint32_t *rank;  // SPM: order of the scores, best first; equal scores share a rank
+    bool words;      // SPM: no piece has a space after another character
+    float *score;    // unigram
     float unknown_score;
-    tok_trie pieces;          // unigram, WordPiece
+    tok_trie pieces;                // unigram, WordPiece
     struct tok_charsmap *charsmap;  // unigram: the normalizer, NULL: none
-    bool squeeze;             // unigram: runs of spaces become one, none at the ends
-    bool space_prefix;        // SPM, unigram: a space goes before the text
+    bool squeeze;                   // unigram: runs of spaces become one, none at the ends
+    bool space_prefix;              // SPM, unigram: a space goes before the text
 
     int32_t bos, eos, eot, eom, unk, pad, sep, cls;
     bool add_bos, add_eos;
@@ -80,9 +82,9 @@ typedef struct tok_enc {
     err *e;
     tok_merge merge;
     tok_pre_run run;
-    buf text;              // a rewritten text (space prefix, normalization)
-    uint32_t epoch;        // counts the rewrites of `text`
-    struct tok_word *seen; // recent words and where their tokens are in `out`; NULL: not worth it
+    buf text;               // a rewritten text (space prefix, normalization)
+    uint32_t epoch;         // counts the rewrites of `text`
+    struct tok_word *seen;  // recent words and where their tokens are in `out`; NULL: not worth it
 } tok_enc;
 
 static inline const char *tok_text(const tok *t, int32_t id, size_t *n)
@@ -117,9 +119,9 @@ int tok_wordpiece_load(tok *t, err *e);
 // vocabulary's alphabet and was taken as it is.
 bool tok_vocab_unescape(const tok *t, const char *s, size_t n, char *dst, size_t *len);
 
-// The next special token in s[from..n): its place and id; false when there is none.
-bool tok_special_next(const tok *t, const char *s, size_t n, size_t from, bool control, size_t *at, size_t *len,
-                      int32_t *id);
+// The longest special token that s[0..n) begins with, control tokens only if asked: its id and length; -1:
+// none.
+int32_t tok_special_at(const tok *t, const char *s, size_t n, bool control, size_t *len);
 
 // Encoders: append the tokens of a text without special tokens in it.
 int tok_bpe_encode(tok_enc *c, const char *s, size_t n);
@@ -130,7 +132,8 @@ int tok_wordpiece_encode(tok_enc *c, const char *s, size_t n);
 // The normalizer of a SentencePiece model.
 int tok_charsmap_new(struct tok_charsmap **out, const gguf *g, err *e);  // *out NULL: the model has none
 void tok_charsmap_free(struct tok_charsmap *m);
-// How the text at s[0..n) begins after normalization: *len bytes of it become out[0..*out_n), which is borrowed.
+// How the text at s[0..n) begins after normalization: *len bytes of it become out[0..*out_n), which is
+// borrowed.
 void tok_charsmap_next(const struct tok_charsmap *m, const char *s, size_t n, size_t *len, const char **out,
                        size_t *out_n);
 

@@ -1,6 +1,6 @@
-// Pre-tokenizers: how a text is cut into the words that byte-level BPE merges within. Each is a row of a table: a
-// name as in tokenizer.ggml.pre, regular expressions applied one inside the other's pieces, and what else the
-// name implies. PCRE2 in UTF mode does the matching, compiled to machine code where it can.
+// Pre-tokenizers: how a text is cut into the words that byte-level BPE merges within. Each is a row of a
+// table: a name as in tokenizer.ggml.pre, regular expressions applied one inside the other's pieces, and what
+// else the name implies. PCRE2 in UTF mode does the matching, compiled to machine code where it can.
 #ifndef TOK_PRE_H
 #define TOK_PRE_H
 

@@ -1,5 +1,5 @@
-// Tokens with a meaning of their own: the named ids (BOS, EOS, ...), those that end a generation, and the search
-// for the texts of whole-matched tokens.
+// Tokens with a meaning of their own: the named ids (BOS, EOS, ...), those that end a generation, and the
+// search for the texts of whole-matched tokens.
 #include <string.h>
 
 #include "tok/own.h"
@@ -18,8 +18,8 @@ static int load_id(const tok *t, const gguf *g, const char *key, int32_t *id, er
     if (u == UINT32_MAX || u == UINT64_MAX)
         return ST_OK;
     if (u >= t->count)
-        return err_set(e, ST_FORMAT, "%s is %llu, but the vocabulary has %u tokens", key, (unsigned long long)u,
-                       t->count);
+        return err_set(e, ST_FORMAT, "%s is %llu, but the vocabulary has %u tokens", key,
+                       (unsigned long long)u, t->count);
     *id = (int32_t)u;
     return ST_OK;
 }
@@ -33,10 +33,9 @@ static bool is(const tok *t, int32_t id, const char *text)
 
 // Special tokens that end a turn or a text in the models' published chat formats.
 static const char *const ends[] = {
-    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>",
-    "<end_of_turn>", "<turn|>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>", "<end_of_utterance>", "<eos>",
-    "<｜end▁of▁sentence｜>",
-};
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>",         "<|end|>", "<|return|>",           "<|call|>",
+    "<|calls|>",  "<|flush|>",  "<end_of_turn>",      "<turn|>", "<|endoftext|>",        "<|end_of_text|>",
+    "<EOT>",      "_<EOT>",     "<end_of_utterance>", "<eos>",   "<｜end▁of▁sentence｜>"};
 
 static void mark_ends(tok *t)
 {
@@ -66,9 +65,7 @@ static int load_trie(tok *t, err *e)
             if (n == 0 || !(pass == 0 ? user : control))
                 continue;
             rc = tok_trie_put(&t->special, s, n, (int32_t)i);
-            t->first_any[(unsigned char)s[0]] = true;
-            if (user)
-                t->first_user[(unsigned char)s[0]] = true;
+            t->special_first[(unsigned char)s[0]] = true;
         }
     }
     if (rc == ST_LIMIT)
@@ -105,7 +102,8 @@ static void defaults(tok *t)
     by_text(t, &t->eos, "<|endoftext|>");
 }
 
-// Phi-3's added tokens swallow the white space after them (rstrip in its tokenizer.json); GGUF has no key for it.
+// Phi-3's added tokens swallow the white space after them (rstrip in its tokenizer.json); GGUF has no key for
+// it.
 static void mark_rstrip(tok *t, const gguf *g)
 {
     gguf_str arch;
@@ -114,7 +112,8 @@ static void mark_rstrip(tok *t, const gguf *g)
         return;
     for (uint32_t i = 0; i < t->count; i++) {
         bool special = t->type[i] == TOK_CONTROL || t->type[i] == TOK_USER;
-        if (special && !is(t, (int32_t)i, "<s>") && !is(t, (int32_t)i, "<unk>") && !is(t, (int32_t)i, "<|endoftext|>"))
+        if (special && !is(t, (int32_t)i, "<s>") && !is(t, (int32_t)i, "<unk>") &&
+            !is(t, (int32_t)i, "<|endoftext|>"))
             t->mark[i] |= TOK_MARK_RSTRIP;
     }
 }
@@ -153,28 +152,18 @@ int tok_special_load(tok *t, const gguf *g, err *e)
     return ST_OK;
 }
 
-bool tok_special_next(const tok *t, const char *s, size_t n, size_t from, bool control, size_t *at, size_t *len,
-                      int32_t *id)
+int32_t tok_special_at(const tok *t, const char *s, size_t n, bool control, size_t *len)
 {
-    const bool *first = control ? t->first_any : t->first_user;
-    for (size_t i = from; i < n; i++) {
-        if (!first[(unsigned char)s[i]])
+    int32_t id = -1;
+    uint32_t node = 0;
+    for (size_t k = 0; k < n && (node = tok_trie_step(&t->special, node, (unsigned char)s[k])); k++) {
+        int32_t v = t->special.value[node];
+        if (v < 0 || (!control && t->type[v] != TOK_USER))
             continue;
-        *id = -1;
-        uint32_t node = 0;
-        for (size_t k = i; k < n && (node = tok_trie_step(&t->special, node, (unsigned char)s[k])); k++) {
-            int32_t v = t->special.value[node];
-            if (v < 0 || (!control && t->type[v] != TOK_USER))
-                continue;
-            *id = v;
-            *len = k + 1 - i;
-        }
-        if (*id >= 0) {
-            *at = i;
-            return true;
-        }
+        id = v;
+        *len = k + 1;
     }
-    return false;
+    return id;
 }
 
 int32_t tok_find(const tok *t, const char *s, size_t n)

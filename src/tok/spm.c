@@ -1,5 +1,5 @@
-// SentencePiece BPE (Llama 2, Gemma 1 to 3, Phi-3): characters are merged by the scores of the pieces they give;
-// what has no piece falls back to byte tokens.
+// SentencePiece BPE (Llama 2, Gemma 1 to 3, Phi-3): characters are merged by the scores of the pieces they
+// give; what has no piece falls back to byte tokens.
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,8 +44,8 @@ static int load_ranks(tok *t, const gguf *g, err *e)
     return ST_OK;
 }
 
-// Whether no merge can cross from a character to a space after it: then the text may be cut before every run of
-// spaces and short words be merged (and remembered) instead of the whole.
+// Whether no merge can cross from a character to a space after it: then the text may be cut before every run
+// of spaces and short words be merged (and remembered) instead of the whole.
 static bool merges_stay_in_words(const tok *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
@@ -67,8 +67,8 @@ int tok_spm_load(tok *t, const gguf *g, err *e)
     if (!gguf_get_array(g, SCORES, &elem, &n) || elem != GGUF_F32)
         return err_set(e, ST_FORMAT, "%s is missing: a SentencePiece vocabulary needs it", SCORES);
     if (n != t->count)
-        return err_set(e, ST_FORMAT, "%s has %llu entries, tokenizer.ggml.tokens has %u: they must be equal", SCORES,
-                       (unsigned long long)n, t->count);
+        return err_set(e, ST_FORMAT, "%s has %llu entries, tokenizer.ggml.tokens has %u: they must be equal",
+                       SCORES, (unsigned long long)n, t->count);
     t->space_prefix = true;
     gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &t->space_prefix);
     t->words = merges_stay_in_words(t);

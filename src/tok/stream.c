@@ -107,7 +107,8 @@ int tok_decode(const tok *t, const int32_t *ids, size_t n, unsigned flags, buf *
     tok_stream_init(&s, t, flags);
     for (size_t i = 0; i < n; i++)
         if (tok_stream_feed(&s, ids[i], out))
-            return err_set(e, ST_INVALID, "token %zu is %d, but the vocabulary has %u tokens", i, ids[i], t->count);
+            return err_set(e, ST_INVALID, "token %zu is %d, but the vocabulary has %u tokens", i, ids[i],
+                           t->count);
     tok_stream_end(&s, out);
     return out->failed ? err_set(e, ST_NOMEM, "no memory for the decoded text") : ST_OK;
 }

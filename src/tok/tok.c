@@ -10,7 +10,11 @@ static int choose_kind(tok *t, const gguf *g, err *e)
     static const struct {
         const char *name;
         enum tok_kind kind;
-    } kinds[] = {{"gpt2", TOK_BPE}, {"gemma4", TOK_BPE}, {"llama", TOK_SPM}, {"t5", TOK_UNIGRAM}, {"bert", TOK_WORDPIECE}};
+    } kinds[] = {{"gpt2", TOK_BPE},
+                 {"gemma4", TOK_BPE},
+                 {"llama", TOK_SPM},
+                 {"t5", TOK_UNIGRAM},
+                 {"bert", TOK_WORDPIECE}};
     gguf_str model;
     if (!gguf_get_str(g, "tokenizer.ggml.model", &model))
         return err_set(e, ST_FORMAT, "tokenizer.ggml.model is missing: the file has no vocabulary");
@@ -21,7 +25,8 @@ static int choose_kind(tok *t, const gguf *g, err *e)
             return ST_OK;
         }
     }
-    return err_set(e, ST_UNSUPPORTED, "tokenizer.ggml.model is \"%.*s\"; irori knows gpt2, gemma4, llama, t5 and bert",
+    return err_set(e, ST_UNSUPPORTED,
+                   "tokenizer.ggml.model is \"%.*s\"; irori knows gpt2, gemma4, llama, t5 and bert",
                    (int)MIN(model.n, (size_t)60), model.p);
 }
 
@@ -34,8 +39,9 @@ static int choose_pre(tok *t, const gguf *g, err *e)
     if (t->by_char)
         pre = (gguf_str){"gemma4", 6};
     else if (!gguf_get_str(g, "tokenizer.ggml.pre", &pre))
-        log_msg(LOG_WARN, "the file does not name its pre-tokenizer (tokenizer.ggml.pre): taking \"default\", which "
-                          "may cut words in other places than the model was trained with");
+        log_msg(LOG_WARN,
+                "the file does not name its pre-tokenizer (tokenizer.ggml.pre): taking \"default\", which "
+                "may cut words in other places than the model was trained with");
     int rc = tok_pre_new(&t->pre, pre.p, pre.n, e);
     if (rc)
         return rc;
@@ -56,14 +62,10 @@ static int load(tok *t, const gguf *g, err *e)
     if (rc)
         return rc;
     switch (t->kind) {
-    case TOK_BPE:
-        return tok_bpe_load(t, g, e);
-    case TOK_SPM:
-        return tok_spm_load(t, g, e);
-    case TOK_UNIGRAM:
-        return tok_unigram_load(t, g, e);
-    case TOK_WORDPIECE:
-        return tok_wordpiece_load(t, e);
+    case TOK_BPE: return tok_bpe_load(t, g, e);
+    case TOK_SPM: return tok_spm_load(t, g, e);
+    case TOK_UNIGRAM: return tok_unigram_load(t, g, e);
+    case TOK_WORDPIECE: return tok_wordpiece_load(t, e);
     }
     return ST_UNSUPPORTED;
 }

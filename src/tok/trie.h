@@ -1,5 +1,5 @@
-// A trie over bytes: which entries begin at a place in a text. Edges live in one hash table keyed by (node, byte),
-// so that a vocabulary of 100,000 pieces takes a few megabytes and a step is one probe.
+// A trie over bytes: which entries begin at a place in a text. Edges live in one hash table keyed by (node,
+// byte), so that a vocabulary of 100,000 pieces takes a few megabytes and a step is one probe.
 #ifndef TOK_TRIE_H
 #define TOK_TRIE_H
 
@@ -7,13 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct tok_trie_edge {
+    uint32_t key;    // node << 8 | byte
+    uint32_t child;  // 0: free (nothing leads back to the root)
+};
+
 typedef struct tok_trie {
-    struct tok_trie_edge {
-        uint32_t key;    // node << 8 | byte
-        uint32_t child;  // 0: free (nothing leads back to the root)
-    } *edges;
-    int32_t *value;      // by node; -1: no entry ends here
-    size_t edge_cap;     // a power of two
+    struct tok_trie_edge *edges;
+    int32_t *value;   // by node; -1: no entry ends here
+    size_t edge_cap;  // a power of two
     uint32_t n_nodes, node_cap;
 } tok_trie;
 

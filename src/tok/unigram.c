@@ -1,5 +1,6 @@
-// SentencePiece unigram (T5, llm-jp, XLM-R): of all ways to cut the normalized text into pieces, the one whose
-// scores sum highest, found by dynamic programming over byte positions (Viterbi; Kudo 2018, arXiv:1804.10959).
+// SentencePiece unigram (T5, llm-jp, XLM-R): of all ways to cut the normalized text into pieces, the one
+// whose scores sum highest, found by dynamic programming over byte positions (Viterbi; Kudo 2018,
+// arXiv:1804.10959).
 #include <float.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ int tok_unigram_load(tok *t, const gguf *g, err *e)
     enum gguf_value_type elem;
     uint64_t n = 0;
     if (!gguf_get_array(g, SCORES, &elem, &n) || elem != GGUF_F32 || n != t->count)
-        return err_set(e, ST_FORMAT, "%s has %llu entries: a unigram vocabulary needs one for each of its %u tokens",
+        return err_set(e, ST_FORMAT,
+                       "%s has %llu entries: a unigram vocabulary needs one for each of its %u tokens",
                        SCORES, (unsigned long long)n, t->count);
     t->score = mem_alloc(MEM_TOKENIZER, t->count * sizeof *t->score);
     if (!t->score)
@@ -79,8 +81,8 @@ static int normalize(tok_enc *c, const char *s, size_t n, bool prefix)
     return b->failed ? tok_enc_nomem(c) : ST_OK;
 }
 
-// Scores are summed in float, as SentencePiece does: of cuts that are equally good its rounding decides. So that
-// long texts do not lose precision, the sum starts again from 0 at the next place that all cuts share.
+// Scores are summed in float, as SentencePiece does: of cuts that are equally good its rounding decides. So
+// that long texts do not lose precision, the sum starts again from 0 at the next place that all cuts share.
 static const float START_AGAIN = -4096;
 
 struct step {

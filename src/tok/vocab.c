@@ -6,7 +6,8 @@
 static const char TOKENS[] = "tokenizer.ggml.tokens";
 static const char TYPES[] = "tokenizer.ggml.token_type";
 
-// GPT-2's alphabet: printable Latin-1 characters stand for themselves, the other bytes in order for U+0100 and on.
+// GPT-2's alphabet: printable Latin-1 characters stand for themselves, the other bytes in order for U+0100
+// and on.
 static bool printable(uint32_t b)
 {
     return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
@@ -68,7 +69,10 @@ bool tok_vocab_unescape(const tok *t, const char *s, size_t n, char *dst, size_t
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 // The byte of "<0x0A>"; -1 when s is not of that form.
@@ -108,8 +112,8 @@ static int allocate(tok *t, const gguf *g, err *e)
     if (!gguf_get_array(g, TOKENS, &elem, &n) || elem != GGUF_STRING || n == 0)
         return err_set(e, ST_FORMAT, "%s is missing or empty: the file has no vocabulary", TOKENS);
     if (n > INT32_MAX / 2)
-        return err_set(e, ST_LIMIT, "%s has %llu entries, at most %d are allowed", TOKENS, (unsigned long long)n,
-                       INT32_MAX / 2);
+        return err_set(e, ST_LIMIT, "%s has %llu entries, at most %d are allowed", TOKENS,
+                       (unsigned long long)n, INT32_MAX / 2);
     for (uint64_t i = 0; i < n; i++) {
         gguf_str s;
         if (!gguf_array_str(g, TOKENS, i, &s))

@@ -1,5 +1,6 @@
-// WordPiece as BERT's uncased models use it: accents and case are dropped, words are cut at white space, around
-// punctuation and around each Chinese character, and each word is covered greedily, the longest piece first.
+// WordPiece as BERT's uncased models use it: accents and case are dropped, words are cut at white space,
+// around punctuation and around each Chinese character, and each word is covered greedily, the longest piece
+// first.
 //
 // In GGUF the pieces that begin a word carry U+2581 (here: a space) and the "##" of the others is gone.
 #include <string.h>
@@ -12,7 +13,8 @@ enum { WORD_CHARS = 100 };  // a longer word is unknown, as in BERT's own tokeni
 int tok_wordpiece_load(tok *t, err *e)
 {
     if (t->unk < 0)
-        return err_set(e, ST_FORMAT, "tokenizer.ggml.unknown_token_id is missing: a WordPiece vocabulary needs it");
+        return err_set(e, ST_FORMAT,
+                       "tokenizer.ggml.unknown_token_id is missing: a WordPiece vocabulary needs it");
     return tok_unigram_load_pieces(t, e);
 }
 
@@ -31,24 +33,20 @@ static enum sort sort_of(uint32_t c)
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-        return SPACE;
+    case UTF8PROC_CATEGORY_ZP: return SPACE;
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_MN:
-        return DROPPED;
+    case UTF8PROC_CATEGORY_MN: return DROPPED;
     case UTF8PROC_CATEGORY_PC:
     case UTF8PROC_CATEGORY_PD:
     case UTF8PROC_CATEGORY_PS:
     case UTF8PROC_CATEGORY_PE:
     case UTF8PROC_CATEGORY_PI:
     case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-        return ALONE;
-    default:
-        break;
+    case UTF8PROC_CATEGORY_PO: return ALONE;
+    default: break;
     }
     // BERT counts every ASCII character that is no letter or digit as punctuation.
     bool symbol = c < 0x80 && !((c | 32) >= 'a' && (c | 32) <= 'z') && !(c >= '0' && c <= '9');
@@ -130,8 +128,8 @@ int tok_wordpiece_encode(tok_enc *c, const char *s, size_t n)
             continue;  // BERT drops what is no character
         utf8proc_int32_t parts[32];
         int boundary = 0;
-        utf8proc_ssize_t k = utf8proc_decompose_char((utf8proc_int32_t)cp, parts, COUNT_OF(parts), UTF8PROC_DECOMPOSE,
-                                                     &boundary);
+        utf8proc_ssize_t k = utf8proc_decompose_char((utf8proc_int32_t)cp, parts, COUNT_OF(parts),
+                                                     UTF8PROC_DECOMPOSE, &boundary);
         for (utf8proc_ssize_t j = 0; j < k && j < (utf8proc_ssize_t)COUNT_OF(parts) && !rc; j++)
             rc = add(c, (uint32_t)parts[j], &chars);
     }

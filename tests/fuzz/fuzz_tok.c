@@ -1,6 +1,6 @@
-// Fuzzes the tokenizer: the first bytes choose a kind and say how the vocabulary is cut from what follows, the
-// rest is text. Whatever opens must encode, decode to the same bytes where the kind promises it, and stream whole
-// characters.
+// Fuzzes the tokenizer: the first bytes choose a kind and say how the vocabulary is cut from what follows,
+// the rest is text. Whatever opens must encode, decode to the same bytes where the kind promises it, and
+// stream whole characters.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,8 @@ enum { TOKENS = 64, MERGES = 32 };
 static void vocabulary(build *b, struct input *in, unsigned kind)
 {
     static const char *const models[] = {"gpt2", "llama", "t5", "bert", "gemma4"};
-    static const char *const pres[] = {"gpt-2", "qwen2", "gpt-4o", "deepseek-llm", "deepseek-v3", "bailingmoe", "tekken"};
+    static const char *const pres[] = {"gpt-2",       "qwen2",      "gpt-4o", "deepseek-llm",
+                                       "deepseek-v3", "bailingmoe", "tekken"};
     const char *model = models[kind % COUNT_OF(models)];
     const char *pre = pres[take(in) % COUNT_OF(pres)];
     gguf_str tokens[TOKENS], merges[MERGES];

@@ -4,7 +4,8 @@
 
 #include "tok/build.h"
 
-// Byte-level BPE: ids 0..255 are the bytes, then hello and other merges, then special tokens (small_id finds them).
+// Byte-level BPE: ids 0..255 are the bytes, then hello and other merges, then special tokens (small_id finds
+// them).
 //   control: <|begin|> (BOS) <|end|> <|im_start|>; user-defined: <tool> <tool>s "  " <emoji>
 void small_bpe(build *b, bool add_bos);
 // SentencePiece BPE with byte fallback: <unk> <s> </s>, 256 byte tokens, letters a..e and pieces of them.

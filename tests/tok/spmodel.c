@@ -1,5 +1,5 @@
-// SentencePiece's .model: a protobuf message. Fields used: ModelProto.pieces = 1 {piece = 1, score = 2, type = 3},
-// trainer_spec = 2 {model_type = 3: 1 unigram, 2 BPE}, normalizer_spec = 3 {precompiled_charsmap = 2,
+// SentencePiece's .model: a protobuf message. Fields used: ModelProto.pieces = 1 {piece = 1, score = 2, type
+// = 3}, trainer_spec = 2 {model_type = 3: 1 unigram, 2 BPE}, normalizer_spec = 3 {precompiled_charsmap = 2,
 // add_dummy_prefix = 3, remove_extra_whitespaces = 4}. Piece types have GGUF's numbers.
 #include "tok/spmodel.h"
 
@@ -42,9 +42,7 @@ static bool next(struct reader *r, struct field *f)
     f->data = NULL;
     size_t left = (size_t)(r->end - r->p);
     switch (key & 7) {
-    case 0:
-        f->value = varint(r);
-        return !r->bad;
+    case 0: f->value = varint(r); return !r->bad;
     case 1:
         r->bad = left < 8;
         r->p += r->bad ? 0 : 8;
@@ -64,9 +62,7 @@ static bool next(struct reader *r, struct field *f)
             r->p += 4;
         }
         return !r->bad;
-    default:
-        r->bad = true;
-        return false;
+    default: r->bad = true; return false;
     }
 }
 
@@ -119,7 +115,8 @@ static void read_normalizer(build *b, struct reader r)
 bool spmodel_read(build *b, const void *data, size_t n)
 {
     size_t most = n / 4 + 1;  // a piece takes more than four bytes
-    struct lists l = {malloc(most * sizeof *l.piece), malloc(most * sizeof *l.score), malloc(most * sizeof *l.type), 0};
+    struct lists l = {malloc(most * sizeof *l.piece), malloc(most * sizeof *l.score),
+                      malloc(most * sizeof *l.type), 0};
     struct reader r = {data, (const uint8_t *)data + n, false};
     struct field f;
     uint64_t model = 1;

@@ -1,5 +1,5 @@
-// Encoding and decoding with small vocabularies whose answers can be seen by eye: special tokens, appended pieces,
-// the space prefix, byte fallback, names of tokens.
+// Encoding and decoding with small vocabularies whose answers can be seen by eye: special tokens, appended
+// pieces, the space prefix, byte fallback, names of tokens.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -51,8 +51,9 @@ static void control_tokens_only_when_asked(void **state)
 static void no_text_of_a_user_becomes_control(void **state)
 {
     (void)state;
-    static const char *const bits[] = {"<|begin|>", "<|end|>", "<|im_start|>", "<|", "|>", "<", "im_start", "<s>", "</s>",
-                                       "<unk>", " ", "hello", "<tool>", "\xE3\x81\x82", "\xFF", "abc", "<0x41>"};
+    static const char *const bits[] = {"<|begin|>", "<|end|>",      "<|im_start|>", "<|",    "|>",    "<",
+                                       "im_start",  "<s>",          "</s>",         "<unk>", " ",     "hello",
+                                       "<tool>",    "\xE3\x81\x82", "\xFF",         "abc",   "<0x41>"};
     build b;
     uint64_t seed = 7;
     for (int kind = 0; kind < 2; kind++) {
@@ -92,6 +93,64 @@ static void user_defined_tokens_always(void **state)
     tok_close(t);
 }
 
+static void expect_ranges(const tok *t, const char *s, const tok_range *r, size_t n, const char *const *want)
+{
+    tok_ids l = {0};
+    assert_int_equal(tok_encode_ranges(t, &l, s, r, n, NULL), 0);
+    for (size_t i = 0; i < l.count; i++) {
+        assert_non_null(want[i]);
+        assert_int_equal(l.data[i], small_id(t, want[i]));
+    }
+    assert_null(want[l.count]);
+    tok_ids_done(&l);
+}
+
+#define EXPECT_RANGES(t, s, r, ...) \
+    expect_ranges(t, s, r, COUNT_OF(r), (const char *const[]){__VA_ARGS__, NULL})
+
+static void trust_ends_where_its_range_ends(void **state)
+{
+    (void)state;
+    build b;
+    small_bpe(&b, true);
+    tok *t = small_open(&b);
+    const tok_range all_trusted[] = {{7, true}, {2, true}, {0, false}, {0, true}};
+    EXPECT_RANGES(t, "<|end|>he", all_trusted, "<|end|>", "he");
+    const tok_range user_between[] = {{7, true}, {7, false}, {7, true}};
+    EXPECT_RANGES(t, "<|end|><|end|><|end|>", user_between, "<|end|>", "<", "|", "e", "n", "d", "|", ">",
+                  "<|end|>");
+    const tok_range two_trusted[] = {{3, true}, {4, true}};
+    EXPECT_RANGES(t, "<|end|>", two_trusted, "<|end|>");
+    for (size_t cut = 1; cut < 7; cut++) {  // a token that is only partly trusted is text, from either side
+        const tok_range head[] = {{cut, true}, {7 - cut, false}}, tail[] = {{cut, false}, {7 - cut, true}};
+        EXPECT_RANGES(t, "<|end|>", head, "<", "|", "e", "n", "d", "|", ">");
+        EXPECT_RANGES(t, "<|end|>", tail, "<", "|", "e", "n", "d", "|", ">");
+    }
+    const tok_range inside_word[] = {{3, true}, {2, false}};
+    EXPECT_RANGES(t, "hello", inside_word, "hello");
+    const tok_range inside_user_defined[] = {{3, true}, {3, false}};
+    EXPECT_RANGES(t, "<tool>", inside_user_defined, "<tool>");
+    tok_close(t);
+}
+
+// A user-defined token whose text begins a control token's: it stands where the control token may not.
+static void user_defined_inside_control(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"<", "x", ">", "<x", "<x>"};
+    build b;
+    build_init(&b);
+    build_str(&b, "tokenizer.ggml.model", "gpt2", 4);
+    build_str(&b, "tokenizer.ggml.pre", "gpt-2", 5);
+    build_cstrs(&b, "tokenizer.ggml.tokens", pieces, 5);
+    build_i32s(&b, "tokenizer.ggml.token_type", (const int32_t[]){1, 1, 1, 4, 3}, 5);
+    build_cstrs(&b, "tokenizer.ggml.merges", NULL, 0);
+    tok *t = small_open(&b);
+    EXPECT(t, "<x><x", 0, "<x", ">", "<x");
+    EXPECT(t, "<x><x", TOK_SPECIAL, "<x>", "<x");
+    tok_close(t);
+}
+
 static void space_prefix(void **state)
 {
     (void)state;
@@ -105,14 +164,18 @@ static void space_prefix(void **state)
     EXPECT(t, " b", 0, "  ", "b");
     EXPECT(t, "abc<cut>abc", 0, " abc", "<cut>", " abc");
     EXPECT(t, "abc</s>abc", TOK_SPECIAL, " abc", "</s>", " abc");
-    EXPECT(t, "\xE2\x96\x81" "abc", 0, " ", " abc");  // U+2581 means a space
+    EXPECT(t,
+           "\xE2\x96\x81"
+           "abc",
+           0, " ", " abc");  // U+2581 means a space
     EXPECT(t, "", 0, NULL);
     // Pieces one after another: no second prefix inside running text, one after a special token.
     tok_ids l = {0};
     const char *const parts[] = {"abc", "abc", "<cut>", "abc"};
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         assert_int_equal(tok_encode_append(t, &l, parts[i], strlen(parts[i]), 0, NULL), 0);
-    const int32_t want[] = {small_id(t, " abc"), small_id(t, "abc"), small_id(t, "<cut>"), small_id(t, " abc")};
+    const int32_t want[] = {small_id(t, " abc"), small_id(t, "abc"), small_id(t, "<cut>"),
+                            small_id(t, " abc")};
     assert_int_equal(l.count, COUNT_OF(want));
     assert_memory_equal(l.data, want, sizeof want);
     tok_ids_done(&l);
@@ -134,10 +197,13 @@ static void merges_by_score(void **state)
     EXPECT(t, "abc", 0, "abc");
     EXPECT(t, "bcab", 0, "bc", "ab");
     EXPECT(t, "cde", 0, "cde");
-    EXPECT(t, "bcde", 0, "bc", "de");   // bc goes before de, so there is no c left for cde
+    EXPECT(t, "bcde", 0, "bc", "de");  // bc goes before de, so there is no c left for cde
     EXPECT(t, "\xE3\x81\x82", 0, "あ");
     EXPECT(t, "\xE3\x81\x84", 0, "\xE3", "\x81", "\x84");  // byte fallback
-    EXPECT(t, "a\xFF" "b", 0, "a", "\xFF", "b");
+    EXPECT(t,
+           "a\xFF"
+           "b",
+           0, "a", "\xFF", "b");
     tok_close(t);
 }
 
@@ -283,6 +349,8 @@ int main(void)
         cmocka_unit_test(control_tokens_only_when_asked),
         cmocka_unit_test(no_text_of_a_user_becomes_control),
         cmocka_unit_test(user_defined_tokens_always),
+        cmocka_unit_test(trust_ends_where_its_range_ends),
+        cmocka_unit_test(user_defined_inside_control),
         cmocka_unit_test(space_prefix),
         cmocka_unit_test(merges_by_score),
         cmocka_unit_test(rstrip_of_phi3),

@@ -1,5 +1,5 @@
-// Opening vocabularies that are wrong, odd or hostile: each gives one clear error, or a behaviour that is written
-// down; and every failed allocation while opening is reported.
+// Opening vocabularies that are wrong, odd or hostile: each gives one clear error, or a behaviour that is
+// written down; and every failed allocation while opening is reported.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,8 @@
 
 #include "tok/small.h"
 
-static const char MODEL[] = "tokenizer.ggml.model", PRE[] = "tokenizer.ggml.pre", TOKENS[] = "tokenizer.ggml.tokens";
+static const char MODEL[] = "tokenizer.ggml.model", PRE[] = "tokenizer.ggml.pre",
+                  TOKENS[] = "tokenizer.ggml.tokens";
 static const char TYPES[] = "tokenizer.ggml.token_type", SCORES[] = "tokenizer.ggml.scores";
 static const char MERGES[] = "tokenizer.ggml.merges", MAP[] = "tokenizer.ggml.precompiled_charsmap";
 
@@ -310,9 +311,26 @@ static void wordpiece(void **state)
         size_t n;
         int32_t ids[6];
     } cases[] = {
-        {"a", 1, {1}}, {"AB", 2, {1, 2}}, {"abb x", 4, {1, 2, 2, 0}}, {"Cafe\xCC\x81", 1, {4}}, {"CAF\xC3\x89", 1, {4}},
-        {"a!!", 3, {1, 7, 7}}, {"a\xE7\x8C\xAB" "a", 3, {1, 8, 1}}, {" \t\n ", 0, {0}}, {"a\x01\xEF\xBF\xBD" "b", 2, {1, 2}},
-        {"a\xFF" "b", 2, {1, 2}}, {"b", 1, {0}},
+        {"a", 1, {1}},
+        {"AB", 2, {1, 2}},
+        {"abb x", 4, {1, 2, 2, 0}},
+        {"Cafe\xCC\x81", 1, {4}},
+        {"CAF\xC3\x89", 1, {4}},
+        {"a!!", 3, {1, 7, 7}},
+        {"a\xE7\x8C\xAB"
+         "a",
+         3,
+         {1, 8, 1}},
+        {" \t\n ", 0, {0}},
+        {"a\x01\xEF\xBF\xBD"
+         "b",
+         2,
+         {1, 2}},
+        {"a\xFF"
+         "b",
+         2,
+         {1, 2}},
+        {"b", 1, {0}},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         tok_ids l = {0};
@@ -341,8 +359,8 @@ static void wordpiece(void **state)
 
 static void make_unigram(build *b)
 {
-    // A map with one entry, "A" -> "aa": unit 0 leads by offset 0x100, so 'A' is at 0x141; its leaf at 0x142 (offset
-    // 0x141 ^ 0x142 = 3) holds the place 0.
+    // A map with one entry, "A" -> "aa": unit 0 leads by offset 0x100, so 'A' is at 0x141; its leaf at 0x142
+    // (offset 0x141 ^ 0x142 = 3) holds the place 0.
     enum { UNITS = 0x143 };
     static uint8_t map[4 + 4 * UNITS + 3];
     const struct {
@@ -377,8 +395,15 @@ static void unigram(void **state)
         size_t n;
         int32_t ids[6];
     } cases[] = {
-        {"a", 2, {3, 1}}, {"aa", 1, {5}}, {"A", 1, {5}}, {"bAb", 4, {3, 4, 2, 4}}, {"  a  b  ", 4, {3, 1, 3, 4}},
-        {"", 0, {0}}, {"   ", 0, {0}}, {"azzb", 4, {3, 1, 0, 4}}, {"z\xFF", 2, {3, 0}},
+        {"a", 2, {3, 1}},
+        {"aa", 1, {5}},
+        {"A", 1, {5}},
+        {"bAb", 4, {3, 4, 2, 4}},
+        {"  a  b  ", 4, {3, 1, 3, 4}},
+        {"", 0, {0}},
+        {"   ", 0, {0}},
+        {"azzb", 4, {3, 1, 0, 4}},
+        {"z\xFF", 2, {3, 0}},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         tok_ids l = {0};
@@ -432,7 +457,7 @@ static void make_wordpiece(build *b)
 static void no_memory(void **state)
 {
     (void)state;
-    void (*const makes[])(build *b) = {make_bpe, make_spm, make_unigram, make_wordpiece};
+    void (*const makes[])(build * b) = {make_bpe, make_spm, make_unigram, make_wordpiece};
     for (size_t i = 0; i < COUNT_OF(makes); i++) {
         int failures = 0;
         build b;

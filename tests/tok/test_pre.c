@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 #include "base/base.h"
 #include "tok/pre.h"
@@ -87,9 +87,11 @@ static void names(void **state)
 {
     (void)state;
     static const char *const known[] = {
-        "default", "gpt-2", "phi-2", "mpt", "olmo", "starcoder", "refact", "command-r", "smollm", "falcon", "llama-bpe",
-        "llama3", "dbrx", "glm4", "qwen2", "qwen35", "stablelm2", "deepseek-r1-qwen", "gpt-4o", "llama4", "tekken",
-        "deepseek-llm", "deepseek-coder", "deepseek-v3", "bloom", "viking", "bailingmoe", "seed-coder", "gemma4",
+        "default", "gpt-2",     "phi-2",      "mpt",          "olmo",           "starcoder",
+        "refact",  "command-r", "smollm",     "falcon",       "llama-bpe",      "llama3",
+        "dbrx",    "glm4",      "qwen2",      "qwen35",       "stablelm2",      "deepseek-r1-qwen",
+        "gpt-4o",  "llama4",    "tekken",     "deepseek-llm", "deepseek-coder", "deepseek-v3",
+        "bloom",   "viking",    "bailingmoe", "seed-coder",   "gemma4",
     };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         tok_pre *p = open_pre(known[i]);

@@ -1,5 +1,6 @@
-// Properties over many random texts and vocabularies: decoding gives back the text, streaming equals decoding at
-// once, the merge loop equals a plain one, a long text without a break is no worse than any other, threads agree.
+// Properties over many random texts and vocabularies: decoding gives back the text, streaming equals decoding
+// at once, the merge loop equals a plain one, a long text without a break is no worse than any other, threads
+// agree.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,7 +76,8 @@ static void replace_plainly(const unsigned char *s, size_t n, buf *out)
         while (row < COUNT_OF(rows) && (s[i] < rows[row].lead[0] || s[i] > rows[row].lead[1]))
             row++;
         while (row < COUNT_OF(rows) && good < rows[row].len && i + good < n) {
-            unsigned char low = good == 1 ? rows[row].second[0] : 0x80, high = good == 1 ? rows[row].second[1] : 0xBF;
+            unsigned char low = good == 1 ? rows[row].second[0] : 0x80,
+                          high = good == 1 ? rows[row].second[1] : 0xBF;
             if (s[i + good] < low || s[i + good] > high)
                 break;
             good++;
@@ -117,8 +119,9 @@ static tok *split_vocabulary(const unsigned char *s, size_t n, uint64_t *seed, t
 static void streaming_never_splits(void **state)
 {
     (void)state;
-    static const unsigned char edges[] = {0xE0, 0x80, 0xED, 0xA0, 0xF0, 0x90, 0xF4, 0x8F, 0x90, 0xC1, 0xC2, 0xE3, 0x81,
-                                          0x82, 0xF5, 0xFF, 0xBF, 'a', 0xF0, 0x9F, 0xA6, 0x99, 0xEF, 0xBB};
+    static const unsigned char edges[] = {0xE0, 0x80, 0xED, 0xA0, 0xF0, 0x90, 0xF4, 0x8F,
+                                          0x90, 0xC1, 0xC2, 0xE3, 0x81, 0x82, 0xF5, 0xFF,
+                                          0xBF, 'a',  0xF0, 0x9F, 0xA6, 0x99, 0xEF, 0xBB};
     uint64_t seed = 3;
     for (int round = 0; round < 1500; round++) {
         unsigned char s[200];
@@ -162,8 +165,17 @@ static void bytes_are_shown_as_soon_as_they_can_be(void **state)
         int32_t byte;
         const char *shown;
     } steps[] = {
-        {0xE3, ""}, {0x81, ""}, {0x82, "\xE3\x81\x82"}, {'x', "x"}, {0xF0, ""}, {0x9F, ""}, {'y', "\xEF\xBF\xBDy"},
-        {0x80, "\xEF\xBF\xBD"}, {0xE3, ""}, {0xE3, "\xEF\xBF\xBD"}, {0x81, ""},
+        {0xE3, ""},
+        {0x81, ""},
+        {0x82, "\xE3\x81\x82"},
+        {'x', "x"},
+        {0xF0, ""},
+        {0x9F, ""},
+        {'y', "\xEF\xBF\xBDy"},
+        {0x80, "\xEF\xBF\xBD"},
+        {0xE3, ""},
+        {0xE3, "\xEF\xBF\xBD"},
+        {0x81, ""},
     };
     tok_stream s;
     tok_stream_init(&s, t, 0);
@@ -188,8 +200,8 @@ static void bytes_are_shown_as_soon_as_they_can_be(void **state)
     tok_close(t);
 }
 
-// A random set of merges over four letters, and what a plain loop makes of a word: the best-ranked pair anywhere,
-// the leftmost of equals, one at a time.
+// A random set of merges over four letters, and what a plain loop makes of a word: the best-ranked pair
+// anywhere, the leftmost of equals, one at a time.
 enum { LETTERS = 4, RULES = 40 };
 struct rules {
     struct rule {
@@ -271,7 +283,8 @@ static void no_break_in_a_megabyte(void **state)
 {
     (void)state;
     enum { N = 1 << 20 };
-    static const char *const units[] = {"a", " ", "\n", "1", "!", "\xE3\x81\x82", "hello", "\xFF", "<|", "'s", " \n"};
+    static const char *const units[] = {"a",     " ",    "\n", "1",  "!",  "\xE3\x81\x82",
+                                        "hello", "\xFF", "<|", "'s", " \n"};
     char *text = malloc(N + 8);
     build b;
     for (int kind = 0; kind < 2; kind++) {

@@ -1,13 +1,14 @@
-// SentencePiece vocabularies (BPE and unigram, with and without a normalizer) against SentencePiece itself: the ids
-// in data/sentencepiece.json were made by tools/oracle/tok_unigram.py. The vocabularies are external test data.
+// SentencePiece vocabularies (BPE and unigram, with and without a normalizer) against SentencePiece itself:
+// the ids in data/sentencepiece.json were made by tools/oracle/tok_unigram.py. The vocabularies are external
+// test data.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 #include "tok/spmodel.h"
 
@@ -137,7 +138,8 @@ static void build_t5(build *b, const json_t *root)
     build_f32s(b, "tokenizer.ggml.scores", scores, n);
     build_i32s(b, "tokenizer.ggml.token_type", types, n);
     build_u32(b, "tokenizer.ggml.unknown_token_id", 2);
-    const json_t *first = json_array_get(json_object_get(json_object_get(root, "normalizer"), "normalizers"), 0);
+    const json_t *first = json_array_get(json_object_get(json_object_get(root, "normalizer"), "normalizers"),
+                                         0);
     const char *map = json_string_value(json_object_get(first, "precompiled_charsmap"));
     assert_non_null(map);
     uint8_t *bytes = malloc(strlen(map));
@@ -172,7 +174,10 @@ static void t5(void **state)
     mem_free(data);
 }
 
-#define MODEL(file) {file, model, NULL, NULL, (void *)(uintptr_t)file}
+#define MODEL(file)                                      \
+    {                                                    \
+        file, model, NULL, NULL, (void *)(uintptr_t)file \
+    }
 
 int main(void)
 {

@@ -1,18 +1,18 @@
-// Encoding against the expected ids of the published test vectors: a .inp file holds texts separated by a line
-// `__ggml_vocab_test__`, the .out file beside it one line of ids for each. Qwen 2's vocabulary is put together from
-// its merges; the demo models' prompts come with the models.
+// Encoding against the expected ids of the published test vectors: a .inp file holds texts separated by a
+// line `__ggml_vocab_test__`, the .out file beside it one line of ids for each. Qwen 2's vocabulary is put
+// together from its merges; the demo models' prompts come with the models.
 //
-// Checked by hand in the same way, with vocabularies that are not kept here: llama-bpe (Llama 3's tokenizer.json)
-// and gemma-4 (Gemma 3's, which has the same pieces): all 46 cases each; and 4000 random texts each, ids equal to
-// those of the `tokenizers` library, for Llama 3, DeepSeek V3, Gemma 3.
+// Checked by hand in the same way, with vocabularies that are not kept here: llama-bpe (Llama 3's
+// tokenizer.json) and gemma-4 (Gemma 3's, which has the same pieces): all 46 cases each; and 4000 random
+// texts each, ids equal to those of the `tokenizers` library, for Llama 3, DeepSeek V3, Gemma 3.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 #include "tok/build.h"
 
@@ -139,8 +139,9 @@ static void qwen2(void **state)
     static const char *const specials[SPECIALS] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
     size_t n = 0, joined = 0, count = 0;
     char *text = read_or_skip("qwen2_merges.txt", &n);
-    char (*bytes)[5] = malloc(256 * sizeof *bytes), *join = malloc(n);
-    gguf_str *merges = malloc(MERGES * sizeof *merges), *tokens = malloc((256 + MERGES + SPECIALS) * sizeof *tokens);
+    char(*bytes)[5] = malloc(256 * sizeof *bytes), *join = malloc(n);
+    gguf_str *merges = malloc(MERGES * sizeof *merges),
+             *tokens = malloc((256 + MERGES + SPECIALS) * sizeof *tokens);
     int32_t *types = malloc((256 + MERGES + SPECIALS) * sizeof *types);
     size_t n_tokens = byte_pieces(bytes, tokens);
     assert_int_equal(n_tokens, 256);
@@ -198,7 +199,8 @@ static void check_continuation(const tok *t, const json_t *one)
 {
     err e = {0};
     const char *prompt = json_string_value(json_object_get(one, "prompt"));
-    tok_ids want = ids_of(json_object_get(one, "prompt_tokens")), out = ids_of(json_object_get(one, "tokens")), got = {0};
+    tok_ids want = ids_of(json_object_get(one, "prompt_tokens")),
+            out = ids_of(json_object_get(one, "tokens")), got = {0};
     assert_true(want.count > 0 && out.count > 0);
     assert_int_equal(tok_encode_append(t, &got, prompt, strlen(prompt), TOK_SPECIAL, &e), 0);
     assert_int_equal(got.count, want.count);
@@ -248,27 +250,26 @@ static void demo_model(void **state)
         check_continuation(t, json_array_get(greedy, i));
     const char *file;
     json_t *one;
-    json_object_foreach(json_object_get(data, "perplexity_ctx512"), file, one)
-        check_text(t, file, one);
+    json_object_foreach(json_object_get(data, "perplexity_ctx512"), file, one) check_text(t, file, one);
     json_decref(data);
     tok_close(t);
 }
 
-#define VOCABULARY(name) {"vectors of " name, vocabulary, NULL, NULL, (void *)(uintptr_t)name}
+#define VOCABULARY(name)                                                    \
+    {                                                                       \
+        "vectors of " name, vocabulary, NULL, NULL, (void *)(uintptr_t)name \
+    }
 
-#define DEMO(name) {"prompts of " name, demo_model, NULL, NULL, (void *)(uintptr_t)name}
+#define DEMO(name)                                                          \
+    {                                                                       \
+        "prompts of " name, demo_model, NULL, NULL, (void *)(uintptr_t)name \
+    }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VOCABULARY("gpt-2"),
-        VOCABULARY("starcoder"),
-        VOCABULARY("llama-spm"),
-        VOCABULARY("phi-3"),
-        VOCABULARY("bert-bge"),
-        cmocka_unit_test(qwen2),
-        DEMO("irori-tiny"),
-        DEMO("irori-tiny-draft"),
+        VOCABULARY("gpt-2"),    VOCABULARY("starcoder"), VOCABULARY("llama-spm"), VOCABULARY("phi-3"),
+        VOCABULARY("bert-bge"), cmocka_unit_test(qwen2), DEMO("irori-tiny"),      DEMO("irori-tiny-draft"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

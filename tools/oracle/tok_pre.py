@@ -3,7 +3,8 @@
 
 Needs: pip install tokenizers. Run by hand from this folder; writes ../../tests/tok/data/pre.json:
 {"texts": [...], "cuts": {name: [[length in bytes of each word] for each text]}}.
-The expressions are the ones in the models' published tokenizer.json files, applied one inside the other's pieces.
+The expressions are the ones in the models' published tokenizer.json files, applied one inside the other's
+pieces.
 """
 import json
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Token ids of SentencePiece models over tok_texts.py, by SentencePiece itself.
 
-Needs: pip install sentencepiece protobuf, and the vocabularies (the folder `tokenizer` of the external test data).
+Needs: pip install sentencepiece protobuf, and the vocabularies (the folder `tokenizer` of the external test
+data).
 Run by hand from this folder: tok_unigram.py FOLDER; writes ../../tests/tok/data/sentencepiece.json:
 {file name: [[ids of each text]], ..., "texts": [...]}.
 T5's vocabulary comes as a tokenizer.json; it is put back into a SentencePiece model with T5's settings first.
@@ -29,7 +30,8 @@ def t5_model(path):
     m.trainer_spec.model_type = m.trainer_spec.UNIGRAM
     m.trainer_spec.unk_id, m.trainer_spec.bos_id = 2, -1
     m.trainer_spec.eos_id, m.trainer_spec.pad_id = 1, 0
-    m.normalizer_spec.precompiled_charsmap = base64.b64decode(d["normalizer"]["normalizers"][0]["precompiled_charsmap"])
+    charsmap = d["normalizer"]["normalizers"][0]["precompiled_charsmap"]
+    m.normalizer_spec.precompiled_charsmap = base64.b64decode(charsmap)
     m.normalizer_spec.add_dummy_prefix = True
     m.normalizer_spec.remove_extra_whitespaces = True
     m.normalizer_spec.escape_whitespaces = True
