@@ -6,13 +6,17 @@
 //                 once without a carry; I = first + 8 * second
 //   Q6_K, IQ4_XS  sc * (u - off) in 16 bits, low byte unsigned and high byte signed; I = first + 256 * second
 // Planes are built once per panel and super-block and meet all tokens of the pass.
+//
+// Mins meet the sums of 16 activations in tiles too, as BF16: a sum is a multiple of 16 plus 0..15, both exact in 8
+// bits, and the products add up to exact whole numbers below 2^24. All this keeps work away from the vector units,
+// which do little while tiles multiply: folding a token is what limits speed.
 #include "kern/x86/amx.h"
 
-enum { SMALLEST = 8 };  // tokens from which building planes pays
+enum { SMALLEST = 9 };  // tokens from which building planes pays: at 8 both ways are even (Q2_K and Q3_K win earlier)
 
 typedef struct planes {
     _Alignas(64) uint8_t b[2][KERN_SUPER / KERN_GROUP][64];
-    __m512i mn[8];  // by 32 columns: a pair for each sum of 16
+    __m512i mn[16];  // BF16, twice each: a row for every sum of 16
     __m512 dw, dmin;
 } planes;
 
@@ -80,117 +84,148 @@ KERN_INLINE void build(int type, const uint8_t *block, __m512i table, planes *x)
                 }
         }
     if (kern_has_min(type))
-        for (int i = 0; i < 8; i++)
-            x->mn[i] = avx512_min_pair(type, &s, i);
+        for (int i = 0; i < 16; i++) {
+            const uint8_t *mn = s.mn + 16 * (wide ? i / 2 : i);
+            __m512i f = _mm512_castps_si512(
+                _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)mn))));
+            x->mn[i] = _mm512_or_si512(f, _mm512_srli_epi32(f, 16));
+        }
     x->dw = avx512_load_f16(block);
     x->dmin = kern_has_min(type) ? avx512_load_f16(block + 32) : x->dw;
 }
 
-// Where a pair of tiles stands while a super-block is multiplied: the activations, and the pair before, whose
-// results are folded meanwhile.
+// Where a pair of tiles finds its activations.
 typedef struct pair {
-    const int8_t *q0, *q1;
+    const int8_t *q[2];
+    const uint16_t *sum[2];
     size_t ldq;
 } pair;
 
+// The results of a pair: products (two to be added up) and mins.
+typedef struct results {
+    _Alignas(64) result I[2][2];
+    float M[2][AMX_TOKENS][KERN_PANEL];
+} results;
+
+// C += activations in A times weights in B, where `high` says whether the weights are those of the second plane.
+#define DOT(C, A, B, high)                                                                                       \
+    do {                                                                                                         \
+        if (type == QT_Q3_K || ((type == QT_Q6_K || type == QT_IQ4_XS) && (high)))                               \
+            _tile_dpbssd(C, A, B);                                                                               \
+        else                                                                                                     \
+            _tile_dpbsud(C, A, B);                                                                               \
+    } while (0)
+
+// What a tile holds is stored right before it is needed again, so that the store hides behind the multiplies on
+// the other three.
+#define TURN(C, before)                                                                                          \
+    do {                                                                                                         \
+        _tile_stored(C, before, 64);                                                                             \
+        _tile_zero(C);                                                                                           \
+    } while (0)
+
 // Four multiplies: both tiles of tokens with two tiles of weights. Two planes: those of columns 64i..64i+63. One
 // plane: that of columns 64i.. and that of columns 128 + 64i...
-KERN_INLINE void step(int type, const planes *w, const pair *x, int i)
+KERN_INLINE void step(int type, const planes *w, const pair *x, int i, results *before)
 {
-    const int other = plane_count(type) == 1 ? i + 2 : i;
-    const uint8_t *b0 = w->b[0][16 * i], *b1 = plane_count(type) == 1 ? w->b[0][16 * other] : w->b[1][16 * i];
-    _tile_loadd(4, x->q0 + 64 * i, x->ldq);
-    _tile_loadd(6, b0, 64);
-    _tile_loadd(7, b1, 64);
-    if (type == QT_Q3_K)
-        _tile_dpbssd(0, 4, 6);
-    else
-        _tile_dpbsud(0, 4, 6);
-    if (other != i)
-        _tile_loadd(4, x->q0 + 64 * other, x->ldq);
-    if (type == QT_Q3_K || type == QT_Q6_K || type == QT_IQ4_XS)
-        _tile_dpbssd(1, 4, 7);
-    else
-        _tile_dpbsud(1, 4, 7);
-    _tile_loadd(5, x->q1 + 64 * i, x->ldq);
-    if (type == QT_Q3_K)
-        _tile_dpbssd(2, 5, 6);
-    else
-        _tile_dpbsud(2, 5, 6);
-    if (other != i)
-        _tile_loadd(5, x->q1 + 64 * other, x->ldq);
-    if (type == QT_Q3_K || type == QT_Q6_K || type == QT_IQ4_XS)
-        _tile_dpbssd(3, 5, 7);
-    else
-        _tile_dpbsud(3, 5, 7);
+    const int one = plane_count(type) == 1, other = one ? i + 2 : i, mins = kern_has_min(type);
+    _tile_loadd(4, x->q[0] + 64 * i, x->ldq);
+    _tile_loadd(6, w->b[0][16 * i], 64);
+    if (i == 0)
+        TURN(0, mins ? (void *)before->M[0] : (void *)before->I[0][0]);
+    DOT(0, 4, 6, false);
+    _tile_loadd(7, w->b[!one][16 * other], 64);
+    if (one)
+        _tile_loadd(4, x->q[0] + 64 * other, x->ldq);
+    if (i == 0)
+        TURN(1, before->I[0][1]);
+    DOT(1, 4, 7, true);
+    _tile_loadd(5, x->q[1] + 64 * i, x->ldq);
+    if (i == 0)
+        TURN(2, mins ? (void *)before->M[1] : (void *)before->I[1][0]);
+    DOT(2, 5, 6, false);
+    if (one)
+        _tile_loadd(5, x->q[1] + 64 * other, x->ldq);
+    if (i == 0)
+        TURN(3, before->I[1][1]);
+    DOT(3, 5, 7, true);
 }
 
-// Adds the results of tokens [from, to) of one tile, super-block b, to the sums.
-KERN_INLINE void fold(int type, const amx_pass *x, const planes *w, int t0, int b, int from, int to, result *r,
-                      float (*sums)[KERN_PANEL])
+// The mins of a pair, after its products; they take two of the tiles.
+KERN_INLINE void step_mins(const planes *w, const pair *x, results *r)
+{
+    _tile_loadd(4, x->sum[0], sizeof(amx_mins));
+    _tile_loadd(6, w->mn, 64);
+    TURN(0, r->I[0][0]);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(5, x->sum[1], sizeof(amx_mins));
+    TURN(2, r->I[1][0]);
+    _tile_dpbf16ps(2, 5, 6);
+}
+
+KERN_INLINE __m512 join(int type, result *r, int t)
+{
+    __m512i high = avx512_load(r[1][t]);
+    if (type == QT_Q4_K || type == QT_Q5_K)
+        high = _mm512_slli_epi32(high, 3);
+    else if (plane_count(type) == 2)
+        high = _mm512_slli_epi32(high, 8);
+    return _mm512_cvtepi32_ps(_mm512_add_epi32(high, avx512_load(r[0][t])));
+}
+
+// Adds the results of tokens [from, to) of half h of pair j, super-block b, to the sums.
+KERN_INLINE void fold(int type, const amx_pass *x, const planes *w, int b, int j, int h, int from, int to,
+                      results *r, float (*sums)[KERN_PANEL])
 {
     const size_t blocks = (size_t)(x->w->k / KERN_SUPER);
-    const float *d = x->a->d + (size_t)(t0 + from) * blocks + b;
-    const int16_t *sum = x->a->sum + ((size_t)(t0 + from) * blocks + (size_t)b) * 16;
-    for (int t = from; t < to; t++, d += blocks, sum += blocks * 16) {
-        __m512i I = avx512_load(r[1][t]);
-        if (type == QT_Q4_K || type == QT_Q5_K)
-            I = _mm512_slli_epi32(I, 3);
-        else if (plane_count(type) == 2)
-            I = _mm512_slli_epi32(I, 8);
-        I = _mm512_add_epi32(I, avx512_load(r[0][t]));
-        const __m512 da = _mm512_set1_ps(*d), scale = _mm512_mul_ps(w->dw, da);
-        __m512 acc = _mm512_load_ps(sums[t]), value = _mm512_cvtepi32_ps(I);
-        acc = type == QT_Q3_K ? _mm512_fnmadd_ps(value, scale, acc) : _mm512_fmadd_ps(value, scale, acc);
-        if (kern_has_min(type)) {
-            __m512i M = _mm512_setzero_si512();
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++) {
-                int32_t two;
-                memcpy(&two, sum + 2 * i, sizeof two);
-                M = _mm512_dpwssd_epi32(M, w->mn[i], _mm512_set1_epi32(two));
-            }
-            acc = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(M), _mm512_mul_ps(w->dmin, da), acc);
-        }
+    const float *d = x->a->d + (size_t)(amx_token(x, j, h) + from) * blocks + b;
+    for (int t = from; t < to; t++, d += blocks) {
+        const __m512 da = _mm512_set1_ps(*d), scale = _mm512_mul_ps(w->dw, da), I = join(type, r->I[h], t);
+        __m512 acc = _mm512_load_ps(sums[t]);
+        acc = type == QT_Q3_K ? _mm512_fnmadd_ps(I, scale, acc) : _mm512_fmadd_ps(I, scale, acc);
+        if (kern_has_min(type))
+            acc = _mm512_fnmadd_ps(_mm512_load_ps(r->M[h][t]), _mm512_mul_ps(w->dmin, da), acc);
         _mm512_store_ps(sums[t], acc);
     }
 }
 
 // Part i of n of folding pair j.
-KERN_INLINE void fold_part(int type, const amx_pass *x, const planes *w, int b, int j, int i, int n,
-                           result (*r)[2], amx_sums *sums)
+KERN_INLINE void fold_part(int type, const amx_pass *x, const planes *w, int b, int j, int i, int n, results *r,
+                           amx_sums *sums)
 {
     const int h = 2 * i / n, each = (x->m + n / 2 - 1) / (n / 2), from = (i % (n / 2)) * each;
-    const int to = from + each < x->m ? from + each : x->m;
-    fold(type, x, w, amx_token(x, j, h), b, from, to, r[h], sums[j][h]);
+    fold(type, x, w, b, j, h, from, from + each < x->m ? from + each : x->m, r, sums[j][h]);
 }
 
 // One super-block of a panel meets all tiles of the pass. While a pair is multiplied the one before is folded, in
 // parts between the multiplies: the processor looks ahead some 500 steps, less than either takes.
 KERN_INLINE void super_block(int type, const amx_pass *x, const planes *w, int b, amx_sums *sums)
 {
-    _Alignas(64) result r[2][2][2];
-    const int8_t *q = x->a->q + KERN_SUPER * (size_t)b;
+    results r;
+    const kern_act *a = x->a;
     const int steps = plane_count(type) == 1 ? 2 : 4;
-    for (int j = 0; j <= x->pairs; j++) {
-        const pair at = {q + (size_t)amx_token(x, j, 0) * x->a->ldq, q + (size_t)amx_token(x, j, 1) * x->a->ldq,
-                         x->a->ldq};
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+    for (int j = 0; j < x->pairs; j++) {
+        pair at = {.ldq = a->ldq};
+        for (int h = 0; h < 2; h++) {
+            at.q[h] = a->q + (size_t)amx_token(x, j, h) * a->ldq + KERN_SUPER * (size_t)b;
+            if (kern_has_min(type))
+                at.sum[h] = x->mins[amx_token(x, j, h) - x->t0][b - x->c0 / KERN_SUPER];
+        }
 #pragma GCC unroll 4
         for (int i = 0; i < steps; i++) {
-            if (j < x->pairs)
-                step(type, w, &at, i);
+            step(type, w, &at, i, &r);
             if (j > 0)
-                fold_part(type, x, w, b, j - 1, i, steps, r[(j - 1) & 1], sums);
+                fold_part(type, x, w, b, j - 1, i, steps, &r, sums);
         }
-        _tile_stored(0, r[j & 1][0][0], 64);
-        _tile_stored(1, r[j & 1][0][1], 64);
-        _tile_stored(2, r[j & 1][1][0], 64);
-        _tile_stored(3, r[j & 1][1][1], 64);
+        if (kern_has_min(type))
+            step_mins(w, &at, &r);
     }
+    _tile_stored(0, kern_has_min(type) ? (void *)r.M[0] : (void *)r.I[0][0], 64);
+    _tile_stored(1, r.I[0][1], 64);
+    _tile_stored(2, kern_has_min(type) ? (void *)r.M[1] : (void *)r.I[1][0], 64);
+    _tile_stored(3, r.I[1][1], 64);
+    for (int i = 0; i < steps; i++)
+        fold_part(type, x, w, b, x->pairs - 1, i, steps, &r, sums);
 }
 
 KERN_INLINE void panel(int type, const amx_pass *x, int p)
@@ -208,6 +243,20 @@ KERN_INLINE void panel(int type, const amx_pass *x, int p)
     kern_amx_store(x, p, sums);
 }
 
+// The sums of the pass as BF16: of each the multiple of 16 and the rest.
+static void prepare_mins(const amx_pass *x, amx_mins *mins)
+{
+    for (int t = 0; t < x->tokens; t++)
+        for (int c = x->c0; c < x->c1; c += KERN_SUPER) {
+            const int16_t *sum = x->a->sum + (size_t)(x->t0 + t) * (size_t)(x->a->k / 16) + c / 16;
+            __m512i s = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)sum));
+            __m512i rest = _mm512_and_si512(s, _mm512_set1_epi32(15));
+            __m512i high = _mm512_castps_si512(_mm512_cvtepi32_ps(_mm512_sub_epi32(s, rest)));
+            __m512i low = _mm512_castps_si512(_mm512_cvtepi32_ps(rest));
+            avx512_put(mins[t][(c - x->c0) / KERN_SUPER], _mm512_or_si512(high, _mm512_srli_epi32(low, 16)));
+        }
+}
+
 // What AVX-512 does with few tokens.
 static kern_matmul_fn *few[QT_COUNT];
 
@@ -222,7 +271,7 @@ static kern_matmul_fn *few[QT_COUNT];
         if (t1 - t0 < SMALLEST)                                                                                  \
             few[type](w, a, t0, t1, p0, p1, y, ldy);                                                             \
         else                                                                                                     \
-            kern_amx_drive(name##_panel, 64, w, a, t0, t1, p0, p1, y, ldy);                                      \
+            kern_amx_drive(name##_panel, kern_has_min(type) ? prepare_mins : NULL, 64, w, a, t0, t1, p0, p1, y, ldy);                                      \
     }
 
 MATMUL(matmul_q2_k, QT_Q2_K)

@@ -1,7 +1,5 @@
-// Matrix products with F32, F16, BF16 weights, and with types that are decoded on the fly, all in F32. Every
-// output is one chain of fused multiply-adds over the columns in order, so speed comes from many chains at once:
+// Matrix products with F32, F16, BF16 weights, all in F32. Every output is one chain of fused multiply-adds over the columns in order, so speed comes from many chains at once:
 // PANELS panels side by side for a token or two, TILE tokens over two panels for more.
-#include "kern/overlay.h"
 #include "kern/x86/avx512.h"
 
 enum { PANELS = 4,  // chains (and memory streams) of the few-token path; a chain alone waits 4 cycles a step
@@ -20,85 +18,63 @@ KERN_INLINE __m512 column(int type, const uint8_t *panel, int c)
     return _mm512_loadu_ps(panel + 64 * (size_t)c);
 }
 
-// P panels from p0, T tokens from t0. first..last: columns; the sums go on from y when first is not 0.
-KERN_INLINE void block(int type, int P, int T, const uint8_t *const *panel, const float *x, size_t ldx, int cols,
-                       __m512 *acc)
+// P panels from p0, T tokens from t0.
+KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_act *a, int t0, int p0, float *y,
+                      size_t ldy)
 {
-    __m512 sum[24];
+    const float *x = a->x + (size_t)t0 * a->ldx;
+    const uint8_t *panel[PANELS];
+    __m512 sum[PANELS * TILE / 2];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; p++)
+        panel[p] = w->data + (size_t)(p0 + p) * w->panel_bytes;
 #pragma GCC unroll 24
     for (int i = 0; i < P * T; i++)
-        sum[i] = acc[i];
-    for (int c = 0; c < cols; c++) {
+        sum[i] = _mm512_setzero_ps();
+    for (int c = 0; c < w->k; c++) {
 #pragma GCC unroll 4
         for (int p = 0; p < P; p++) {
             __m512 v = column(type, panel[p], c);
 #pragma GCC unroll 12
             for (int t = 0; t < T; t++)
-                sum[p * T + t] = _mm512_fmadd_ps(v, _mm512_set1_ps(x[(size_t)t * ldx + (size_t)c]), sum[p * T + t]);
+                sum[p * T + t] = _mm512_fmadd_ps(v, _mm512_set1_ps(x[(size_t)t * a->ldx + (size_t)c]), sum[p * T + t]);
         }
     }
-#pragma GCC unroll 24
-    for (int i = 0; i < P * T; i++)
-        acc[i] = sum[i];
-}
-
-KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_act *a, int t0, int p0, float *y,
-                      size_t ldy)
-{
-    const float *x = a->x + (size_t)t0 * a->ldx;
-    __m512 acc[24];
-    for (int i = 0; i < P * T; i++)
-        acc[i] = _mm512_setzero_ps();
-    if (type >= 0) {
-        const uint8_t *panel[PANELS];
-        for (int p = 0; p < P; p++)
-            panel[p] = w->data + (size_t)(p0 + p) * w->panel_bytes;
-        block(type, P, T, panel, x, a->ldx, w->k, acc);
-    } else {
-        _Alignas(64) float columns[PANELS][KERN_SUPER * KERN_PANEL];
-        const uint8_t *panel[PANELS];
-        for (int p = 0; p < P; p++)
-            panel[p] = (const uint8_t *)columns[p];
-        for (int c = 0; c < w->k; c += KERN_SUPER) {
-            int cols = w->k - c < KERN_SUPER ? w->k - c : KERN_SUPER;
-            for (int p = 0; p < P; p++)
-                kern_decode_panel(w, p0 + p, c, cols, columns[p]);
-            block(QT_F32, P, T, panel, x + c, a->ldx, cols, acc);
-        }
-    }
+#pragma GCC unroll 4
     for (int p = 0; p < P; p++)
+#pragma GCC unroll 12
         for (int t = 0; t < T; t++)
             _mm512_mask_storeu_ps(y + (size_t)(t0 + t) * ldy + (p0 + p) * KERN_PANEL, avx512_rows(w, p0 + p),
-                                  acc[p * T + t]);
+                                  sum[p * T + t]);
 }
 
-// type < 0: decoded on the fly.
+// Tokens from t on, T at a time, with one panel or two; returns the first token left over.
+KERN_INLINE int tiles(int type, int P, int T, const kern_weight *w, const kern_act *a, int t, int t1, int p, float *y,
+                      size_t ldy)
+{
+    for (; t + T <= t1; t += T)
+        tile(type, P, T, w, a, t, p, y, ldy);
+    return t;
+}
+
+KERN_INLINE void all_tokens(int type, int P, const kern_weight *w, const kern_act *a, int t0, int t1, int p, float *y,
+                            size_t ldy)
+{
+    int t = tiles(type, P, TILE, w, a, t0, t1, p, y, ldy);
+    t = tiles(type, P, 4, w, a, t, t1, p, y, ldy);
+    tiles(type, P, 1, w, a, t, t1, p, y, ldy);
+}
+
 KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
                         float *y, size_t ldy)
 {
     int p = p0;
     for (; t1 - t0 <= FEW && p + PANELS <= p1; p += PANELS)
-        for (int t = t0; t < t1; t++)
-            tile(type, PANELS, 1, w, a, t, p, y, ldy);
-    for (; p < p1; p++) {
-        int pair = p + 1 < p1, t = t0;
-        for (; t + TILE <= t1; t += TILE)
-            if (pair)
-                tile(type, 2, TILE, w, a, t, p, y, ldy);
-            else
-                tile(type, 1, TILE, w, a, t, p, y, ldy);
-        for (; t + 4 <= t1; t += 4)
-            if (pair)
-                tile(type, 2, 4, w, a, t, p, y, ldy);
-            else
-                tile(type, 1, 4, w, a, t, p, y, ldy);
-        for (; t < t1; t++)
-            if (pair)
-                tile(type, 2, 1, w, a, t, p, y, ldy);
-            else
-                tile(type, 1, 1, w, a, t, p, y, ldy);
-        p += pair;
-    }
+        tiles(type, PANELS, 1, w, a, t0, t1, p, y, ldy);
+    for (; p + 2 <= p1; p += 2)
+        all_tokens(type, 2, w, a, t0, t1, p, y, ldy);
+    if (p < p1)
+        all_tokens(type, 1, w, a, t0, t1, p, y, ldy);
 }
 
 AVX512_MATMUL(matmul_f32, QT_F32, matmul)
