@@ -112,9 +112,10 @@ static int list_grow(kv_seq *q, int n, err *e)
 
 int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
 {
+    int written = (q->length + DEV_PAGE - 1) / DEV_PAGE;  // pages reserved past these stay with q
     int rc = kv_seq_new(q->store, out, e);
     if (!rc)
-        rc = list_grow(*out, q->n_pages, e);
+        rc = list_grow(*out, written, e);
     if (rc) {
         kv_seq_free(*out);
         *out = NULL;
@@ -122,8 +123,8 @@ int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
     }
     kv_seq *f = *out;
     f->length = q->length;
-    f->n_pages = q->n_pages;
-    for (int i = 0; i < q->n_pages; i++) {
+    f->n_pages = written;
+    for (int i = 0; i < written; i++) {
         f->page[i] = q->page[i];
         f->at[i] = q->at[i];
         q->store->refs[q->page[i]]++;
