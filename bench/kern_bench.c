@@ -80,7 +80,8 @@ static double median_time(double seconds, void (*fn)(void *), void *ctx)
     return times[n / 2];
 }
 
-static void tell(report *r, const char *isa, const char *what, int tokens, double seconds, double bytes, double ops)
+static void tell(report *r, const char *isa, const char *what, int tokens, double seconds, double bytes,
+                 double ops)
 {
     if (!r->o->json) {
         printf("%-7s %-12s %5d tokens %9.1f us %7.2f GB/s %8.1f Gop/s\n", isa, what, tokens, seconds * 1e6,
@@ -134,7 +135,8 @@ static void bench_product(report *r, const kern_table *t, int type, int tokens)
     int16_t *sum = pages(x_bytes);
     for (size_t i = 0; i < count; i++)
         x[i] = (float)(rnd() >> 8) * 0x1p-23f - 1.0f;
-    product p = {.t = t, .w = {type, kern_family_of(type), n, k, KERN_PANEL * row, data}, .tokens = tokens, .y = y};
+    product p = {
+        .t = t, .w = {type, kern_family_of(type), n, k, KERN_PANEL * row, data}, .tokens = tokens, .y = y};
     p.a = (kern_act){kern_act_of(p.w.family), k, x, q, d, sum, (size_t)k, (size_t)k};
     if (p.a.kind == KERN_ACT_Q8_32)
         t->quantize_q8_32(x, (int)count, q, d, sum);
@@ -206,8 +208,10 @@ static void bench_isa(report *r, int isa)
 
 static int usage(const char *what, const char *value)
 {
-    fprintf(stderr, "kern_bench: %s '%s'\nusage: kern_bench [--isa NAME] [--type Q4_K,...] [--tokens 1,4,512] "
-                    "[--rows N] [--columns K, a multiple of 256] [--seconds S] [--json]\n", what, value);
+    fprintf(stderr,
+            "kern_bench: %s '%s'\nusage: kern_bench [--isa NAME] [--type Q4_K,...] [--tokens 1,4,512] "
+            "[--rows N] [--columns K, a multiple of 256] [--seconds S] [--json]\n",
+            what, value);
     return 2;
 }
 
@@ -259,7 +263,8 @@ static int parse(options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    options o = {.isa = -1, .tokens = {1, 4, 512}, .n_tokens = 3, .rows = 4096, .columns = 4096, .seconds = 0.3};
+    options o = {
+        .isa = -1, .tokens = {1, 4, 512}, .n_tokens = 3, .rows = 4096, .columns = 4096, .seconds = 0.3};
     for (int type = 0; type < QT_COUNT; type++)
         if (quant_type_info(type) && kern_family_of(type) != KERN_DECODE)
             o.types[o.n_types++] = type;

@@ -109,19 +109,14 @@ bool kern_cpu_has(enum kern_isa isa)
 {
     detect_once();
     switch (isa) {
-    case KERN_SCALAR:
-        return true;
-    case KERN_AVX2:
-        return has("avx2") && has("fma") && has("f16c");
+    case KERN_SCALAR: return true;
+    case KERN_AVX2: return has("avx2") && has("fma") && has("f16c");
     case KERN_AVX512:
         return kern_cpu_has(KERN_AVX2) && has("avx512f") && has("avx512bw") && has("avx512dq") &&
                has("avx512vl") && has("avx512vnni") && has("avx512bf16");
-    case KERN_AMX:
-        return kern_cpu_has(KERN_AVX512) && has("amx-tile") && has("amx-int8") && has("amx-bf16");
-    case KERN_NEON:
-        return has("neon") && has("dotprod");
-    default:
-        return false;
+    case KERN_AMX: return kern_cpu_has(KERN_AVX512) && has("amx-tile") && has("amx-int8") && has("amx-bf16");
+    case KERN_NEON: return has("neon") && has("dotprod");
+    default: return false;
     }
 }
 

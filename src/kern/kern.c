@@ -86,14 +86,23 @@ int kern_isa_from_name(const char *name)
 enum kern_family kern_family_of(int quant_type)
 {
     switch (quant_type) {
-    case QT_F32: case QT_F16: case QT_BF16:
-        return KERN_FLOAT;
-    case QT_Q4_0: case QT_Q4_1: case QT_Q5_0: case QT_Q5_1: case QT_Q8_0: case QT_IQ4_NL: case QT_MXFP4:
-        return KERN_B32;
-    case QT_Q2_K: case QT_Q3_K: case QT_Q4_K: case QT_Q5_K: case QT_Q6_K: case QT_IQ4_XS:
-        return KERN_B256;
-    default:
-        return KERN_DECODE;
+    case QT_F32:
+    case QT_F16:
+    case QT_BF16: return KERN_FLOAT;
+    case QT_Q4_0:
+    case QT_Q4_1:
+    case QT_Q5_0:
+    case QT_Q5_1:
+    case QT_Q8_0:
+    case QT_IQ4_NL:
+    case QT_MXFP4: return KERN_B32;
+    case QT_Q2_K:
+    case QT_Q3_K:
+    case QT_Q4_K:
+    case QT_Q5_K:
+    case QT_Q6_K:
+    case QT_IQ4_XS: return KERN_B256;
+    default: return KERN_DECODE;
     }
 }
 

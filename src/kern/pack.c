@@ -97,7 +97,8 @@ static void weave_q8_0(weaver *w)
 static void weave_b32(int type, weaver *w)
 {
     switch (type) {
-    case QT_Q4_0: case QT_IQ4_NL:
+    case QT_Q4_0:
+    case QT_IQ4_NL:
         weave_f16(w, 0);
         weave_vectors(w, 2, 4);
         break;
@@ -121,9 +122,7 @@ static void weave_b32(int type, weaver *w)
         weave(w, 0, 1, 1);
         weave_vectors(w, 1, 4);
         break;
-    default:
-        weave_q8_0(w);
-        break;
+    default: weave_q8_0(w); break;
     }
 }
 
@@ -161,7 +160,7 @@ static void weave_b256(int type, weaver *w)
         weave_vectors(w, 0, 32);
         weave_vectors(w, 128, 16);
         break;
-    default:       // IQ4_XS: d scales_h scales_l[4] qs[128]
+    default:  // IQ4_XS: d scales_h scales_l[4] qs[128]
         weave_f16(w, 0);
         weave_f16(w, 2);
         weave(w, 4, 4, 1);

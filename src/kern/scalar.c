@@ -10,7 +10,8 @@ enum { TILE = 32 };  // tokens that share one taking apart; no tuning, this is t
 
 typedef float acc_row[KERN_PANEL];
 
-static void store(const kern_weight *w, int panel, int t0, int tokens, const acc_row *acc, float *y, size_t ldy)
+static void store(const kern_weight *w, int panel, int t0, int tokens, const acc_row *acc, float *y,
+                  size_t ldy)
 {
     int rows = w->n - panel * KERN_PANEL;
     if (rows > KERN_PANEL)
@@ -29,7 +30,8 @@ static void dot_groups(const uint8_t *u, const int8_t *q, int groups, int32_t do
                 dot[r] += u[r * KERN_GROUP + j] * q[j];
 }
 
-static void block_b32(int type, const kern_block *b, const int8_t *q, float da, int sum, float acc[KERN_PANEL])
+static void block_b32(int type, const kern_block *b, const int8_t *q, float da, int sum,
+                      float acc[KERN_PANEL])
 {
     int32_t dot[KERN_PANEL];
     dot_groups(b->u, q, 8, dot);

@@ -22,7 +22,9 @@ KERN_INLINE int kern_code_offset(int type)
     switch (type) {
     case QT_Q4_0: return 8;
     case QT_Q5_0: return 16;
-    case QT_Q8_0: case QT_IQ4_NL: case QT_IQ4_XS: return 128;
+    case QT_Q8_0:
+    case QT_IQ4_NL:
+    case QT_IQ4_XS: return 128;
     case QT_MXFP4: return 12;
     case QT_Q6_K: return 32;
     case QT_Q3_K: return 4;
@@ -37,10 +39,13 @@ KERN_INLINE int kern_code_max(int type)
     case QT_Q2_K: return 3;
     case QT_Q3_K: return 7;
     case QT_MXFP4: return 24;
-    case QT_Q5_0: case QT_Q5_1: case QT_Q5_K: return 31;
+    case QT_Q5_0:
+    case QT_Q5_1:
+    case QT_Q5_K: return 31;
     case QT_Q6_K: return 63;
     case QT_Q8_0: return 255;
-    case QT_IQ4_NL: case QT_IQ4_XS: return 241;
+    case QT_IQ4_NL:
+    case QT_IQ4_XS: return 241;
     default: return 15;
     }
 }
@@ -60,7 +65,8 @@ KERN_INLINE int kern_sub_columns(int type)
 KERN_INLINE int kern_packed_block_bytes(int type)
 {
     switch (type) {
-    case QT_Q4_0: case QT_IQ4_NL: return 16 * 18;
+    case QT_Q4_0:
+    case QT_IQ4_NL: return 16 * 18;
     case QT_Q4_1: return 16 * 20;
     case QT_Q5_0: return 16 * 22;
     case QT_Q5_1: return 16 * 24;
@@ -85,8 +91,11 @@ KERN_INLINE int kern_at_scales(int type)
 KERN_INLINE int kern_at_masks(int type)
 {
     switch (type) {
-    case QT_Q3_K: case QT_Q4_K: case QT_Q5_K: return kern_at_scales(type) + 3 * 64;
-    case QT_Q2_K: case QT_Q6_K: return kern_at_scales(type) + 16 * 16;
+    case QT_Q3_K:
+    case QT_Q4_K:
+    case QT_Q5_K: return kern_at_scales(type) + 3 * 64;
+    case QT_Q2_K:
+    case QT_Q6_K: return kern_at_scales(type) + 16 * 16;
     case QT_IQ4_XS: return kern_at_scales(type) + 32 + 64;
     case QT_MXFP4: return 16;
     default: return kern_at_scales(type);
@@ -112,7 +121,7 @@ typedef struct kern_block {
     int16_t sc[16][KERN_PANEL];          // B256: [sub-block][row]
     int16_t mn[16][KERN_PANEL];
     float d[KERN_PANEL];
-    float m[KERN_PANEL];                 // B32: the min; B256: dmin
+    float m[KERN_PANEL];  // B32: the min; B256: dmin
 } kern_block;
 
 void kern_unpack_block(int type, const uint8_t *packed, kern_block *b);

@@ -33,14 +33,11 @@ static int code_b32(int type, const uint8_t *p, int g, int lane)
         return low[64 * g + lane];
     int nibble = low[64 * (g % 4) + lane] >> (g < 4 ? 0 : 4) & 15;
     switch (type) {
-    case QT_Q5_0: case QT_Q5_1:
-        return nibble | mask_bit(p + kern_at_masks(type), g, lane) << 4;
-    case QT_IQ4_NL:
-        return kern_iq4_values[nibble] + 128;
-    case QT_MXFP4:
-        return kern_mxfp4_values[nibble] + 12;
-    default:
-        return nibble;
+    case QT_Q5_0:
+    case QT_Q5_1: return nibble | mask_bit(p + kern_at_masks(type), g, lane) << 4;
+    case QT_IQ4_NL: return kern_iq4_values[nibble] + 128;
+    case QT_MXFP4: return kern_mxfp4_values[nibble] + 12;
+    default: return nibble;
     }
 }
 
@@ -50,7 +47,8 @@ static int code_b256(int type, const uint8_t *p, int s, int g, int lane)
     const uint8_t *low = p + kern_at_low(type);
     int half = s / 4, part = s % 4;  // Q6_K, Q3_K, Q2_K: 128 columns, 32 of them
     switch (type) {
-    case QT_Q4_K: case QT_Q5_K: {
+    case QT_Q4_K:
+    case QT_Q5_K: {
         int nibble = low[64 * (8 * (s / 2) + g) + lane] >> 4 * (s % 2) & 15;
         return type == QT_Q4_K ? nibble : nibble | mask_bit(p + kern_at_masks(type), 8 * s + g, lane) << 4;
     }
@@ -59,8 +57,7 @@ static int code_b256(int type, const uint8_t *p, int s, int g, int lane)
         int qh = p[kern_at_high(type) + 64 * (8 * half + g) + lane] >> 2 * part & 3;
         return ql | qh << 4;
     }
-    case QT_IQ4_XS:
-        return kern_iq4_values[low[64 * (4 * s + g % 4) + lane] >> (g < 4 ? 0 : 4) & 15] + 128;
+    case QT_IQ4_XS: return kern_iq4_values[low[64 * (4 * s + g % 4) + lane] >> (g < 4 ? 0 : 4) & 15] + 128;
     default: {
         int two = low[64 * (8 * half + g) + lane] >> 2 * part & 3;
         return type == QT_Q2_K ? two : two | mask_bit(p + kern_at_masks(type), 8 * s + g, lane) << 2;
@@ -73,19 +70,17 @@ static int scale_of(int type, const uint8_t *p, int i, int r)
 {
     const uint8_t *s = p + kern_at_scales(type) + r;
     switch (type) {
-    case QT_Q2_K:
-        return s[16 * i] & 15;
+    case QT_Q2_K: return s[16 * i] & 15;
     case QT_Q3_K:
-        return ((s[16 * (i % 8)] >> (i < 8 ? 0 : 4) & 15) | (s[16 * (8 + i % 4)] >> 2 * (i / 4) & 3) << 4) - 32;
-    case QT_Q6_K:
-        return (int8_t)s[16 * i];
+        return ((s[16 * (i % 8)] >> (i < 8 ? 0 : 4) & 15) | (s[16 * (8 + i % 4)] >> 2 * (i / 4) & 3) << 4) -
+               32;
+    case QT_Q6_K: return (int8_t)s[16 * i];
     case QT_IQ4_XS: {
         const uint8_t *high = p + kern_at_scales(type) + 2 * r;
         int h = (high[0] | high[1] << 8) >> 2 * i & 3;
         return ((s[32 + 16 * (i / 2)] >> 4 * (i % 2) & 15) | h << 4) - 32;
     }
-    default:
-        return i < 4 ? s[16 * i] & 63 : (s[16 * (i + 4)] & 15) | s[16 * (i - 4)] >> 6 << 4;
+    default: return i < 4 ? s[16 * i] & 63 : (s[16 * (i + 4)] & 15) | s[16 * (i - 4)] >> 6 << 4;
     }
 }
 

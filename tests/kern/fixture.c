@@ -5,8 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const int test_types[] = {QT_F32, QT_F16, QT_BF16, QT_Q4_0, QT_Q4_1, QT_Q5_0, QT_Q5_1, QT_Q8_0, QT_IQ4_NL, QT_MXFP4,
-                          QT_Q2_K, QT_Q3_K, QT_Q4_K, QT_Q5_K, QT_Q6_K, QT_IQ4_XS, QT_TQ2_0, QT_IQ3_S, QT_I8};
+const int test_types[] = {QT_F32,  QT_F16,    QT_BF16,  QT_Q4_0,  QT_Q4_1, QT_Q5_0, QT_Q5_1,
+                          QT_Q8_0, QT_IQ4_NL, QT_MXFP4, QT_Q2_K,  QT_Q3_K, QT_Q4_K, QT_Q5_K,
+                          QT_Q6_K, QT_IQ4_XS, QT_TQ2_0, QT_IQ3_S, QT_I8};
 const int test_type_count = (int)(sizeof test_types / sizeof test_types[0]);
 
 guarded guarded_new(size_t n, size_t align)
@@ -58,23 +59,19 @@ int rnd_int(int below)
 static const struct scale_at {
     int type, d, m;
 } scales[] = {
-    {QT_Q4_0, 0, -1}, {QT_Q4_1, 0, 2},   {QT_Q5_0, 0, -1},   {QT_Q5_1, 0, 2}, {QT_Q8_0, 0, -1},  {QT_IQ4_NL, 0, -1},
-    {QT_Q2_K, 80, 82}, {QT_Q3_K, 108, -1}, {QT_Q4_K, 0, 2},   {QT_Q5_K, 0, 2}, {QT_Q6_K, 208, -1}, {QT_IQ4_XS, 0, -1},
-    {QT_TQ2_0, 64, -1}, {QT_IQ3_S, 0, -1},
+    {QT_Q4_0, 0, -1},   {QT_Q4_1, 0, 2},    {QT_Q5_0, 0, -1},   {QT_Q5_1, 0, 2},   {QT_Q8_0, 0, -1},
+    {QT_IQ4_NL, 0, -1}, {QT_Q2_K, 80, 82},  {QT_Q3_K, 108, -1}, {QT_Q4_K, 0, 2},   {QT_Q5_K, 0, 2},
+    {QT_Q6_K, 208, -1}, {QT_IQ4_XS, 0, -1}, {QT_TQ2_0, 64, -1}, {QT_IQ3_S, 0, -1},
 };
 
 // Mostly of the size real files have; now and then zero, subnormal, large.
 static uint16_t rnd_scale(void)
 {
     switch (rnd_int(16)) {
-    case 0:
-        return 0;
-    case 1:
-        return (uint16_t)(rnd() & 0x3ff);
-    case 2:
-        return quant_f32_to_f16(rnd_float(8.0f));
-    default:
-        return quant_f32_to_f16(rnd_float(0.05f));
+    case 0: return 0;
+    case 1: return (uint16_t)(rnd() & 0x3ff);
+    case 2: return quant_f32_to_f16(rnd_float(8.0f));
+    default: return quant_f32_to_f16(rnd_float(0.05f));
     }
 }
 

@@ -81,9 +81,17 @@ static void play(const kern_table *t, const scene *s, int r0, int r1, result *ou
         l[r] = 0.0f;
     }
     for (int p = 0; p < PAGES; p++) {
-        kern_attn a = {.rows = rows, .hd = s->hd, .q = (float *)s->q.p + r0 * s->hd, .k = s->k[p].p, .v = s->v[p].p,
-                       .visible = s->visible[p] + r0, .first = s->window ? s->first[p] + r0 : NULL,
-                       .softcap = s->softcap, .m = m, .l = l, .o = o.p};
+        kern_attn a = {.rows = rows,
+                       .hd = s->hd,
+                       .q = (float *)s->q.p + r0 * s->hd,
+                       .k = s->k[p].p,
+                       .v = s->v[p].p,
+                       .visible = s->visible[p] + r0,
+                       .first = s->window ? s->first[p] + r0 : NULL,
+                       .softcap = s->softcap,
+                       .m = m,
+                       .l = l,
+                       .o = o.p};
         t->attn_f16(&a);
     }
     memcpy(out->m + r0, m, (size_t)rows * sizeof(float));

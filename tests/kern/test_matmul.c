@@ -108,12 +108,13 @@ static void scalar_equals_doubles(void **state)
     (void)state;
     enum { N = 19, TOKENS = 3 };
     for (int i = 0; i < test_type_count; i++) {
-        int type = test_types[i], block = (int)quant_type_info(type)->block_elems, k = block == 1 ? 300 : 3 * block;
+        int type = test_types[i], block = (int)quant_type_info(type)->block_elems,
+            k = block == 1 ? 300 : 3 * block;
         problem p = problem_new(type, N, k);
         float row[3 * 256];
         for (int r = 0; r < N; r++) {
-            quant_type_info(type)->decode((uint8_t *)p.w.gguf.p + (size_t)r * quant_row_bytes(type, (uint64_t)k), row,
-                                          (size_t)k);
+            quant_type_info(type)->decode(
+                (uint8_t *)p.w.gguf.p + (size_t)r * quant_row_bytes(type, (uint64_t)k), row, (size_t)k);
             for (int t = 0; t < TOKENS; t++) {
                 double sum = 0.0, size = 0.0;
                 for (int c = 0; c < k; c++) {
@@ -135,7 +136,8 @@ static void scalar_equals_doubles(void **state)
 static void extremes(const kern_table *t)
 {
     for (int i = 0; i < test_type_count; i++) {
-        int type = test_types[i], block = (int)quant_type_info(type)->block_elems, k = block == 1 ? 64 : 2 * block;
+        int type = test_types[i], block = (int)quant_type_info(type)->block_elems,
+            k = block == 1 ? 64 : 2 * block;
         if (kern_act_of(kern_family_of(type)) == KERN_ACT_F32)
             continue;
         for (int round = 0; round < 8; round++) {

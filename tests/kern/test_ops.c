@@ -28,7 +28,7 @@ static void awkward(float *x, int n, int round)
         case 0: x[i] = 0.0f; break;
         case 1: x[i] = (float)(i % 255 - 127) * 0.5f; break;  // ties: max 63.5 makes q = 2x
         case 2: x[i] = (i & 1 ? -1.0f : 1.0f) * FLT_MAX; break;
-        case 3: x[i] = 1e-41f * (float)i; break;              // subnormal: 127 / max is infinite
+        case 3: x[i] = 1e-41f * (float)i; break;  // subnormal: 127 / max is infinite
         case 4: x[i] = i == n / 2 ? -3.0f : 0.0f; break;
         case 5: x[i] = -0.0f; break;
         default: x[i] = rnd_float(round % 2 ? 1.0f : 1e-30f); break;
@@ -180,9 +180,10 @@ static void add_one(const kern_table *t, int n)
 }
 
 // Values whose rounding to f16 is delicate: ties, the edge of infinity, subnormals, the special ones.
-static const float halves[] = {0.0f,      -0.0f,    1.0f,     65504.0f,  65519.0f,  65520.0f, -1e9f,   6.1e-5f, 5.9e-8f,
-                               2.9e-8f,   2.99e-8f, 1e-10f,   1.00048828125f, 1.00146484375f, 0.333f,  INFINITY,
-                               -INFINITY, 2048.5f,  2049.0f};
+static const float halves[] = {0.0f,     -0.0f,     1.0f,           65504.0f,       65519.0f,
+                               65520.0f, -1e9f,     6.1e-5f,        5.9e-8f,        2.9e-8f,
+                               2.99e-8f, 1e-10f,    1.00048828125f, 1.00146484375f, 0.333f,
+                               INFINITY, -INFINITY, 2048.5f,        2049.0f};
 
 static void convert_one(const kern_table *t, int n)
 {
@@ -190,7 +191,9 @@ static void convert_one(const kern_table *t, int n)
     float *x = gx.p;
     uint16_t *h = gh.p, *page;
     for (int i = 0; i < n; i++)
-        x[i] = i % 3 == 0 ? halves[(size_t)i / 3 % (sizeof halves / sizeof halves[0])] : i % 3 == 1 ? x[i] : x[i] * 1e-9f;
+        x[i] = i % 3 == 0   ? halves[(size_t)i / 3 % (sizeof halves / sizeof halves[0])]
+               : i % 3 == 1 ? x[i]
+                            : x[i] * 1e-9f;
     t->f32_to_f16(x, n, h);
     for (int i = 0; i < n; i++)
         assert_int_equal(h[i], quant_f32_to_f16(x[i]));
@@ -235,8 +238,10 @@ ON_EACH_ISA(add_and_conversion_are_exact, add_and_convert)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantize_is_exact), cmocka_unit_test(norm_is_close),
-        cmocka_unit_test(rotation_is_close), cmocka_unit_test(gate_is_close),
+        cmocka_unit_test(quantize_is_exact),
+        cmocka_unit_test(norm_is_close),
+        cmocka_unit_test(rotation_is_close),
+        cmocka_unit_test(gate_is_close),
         cmocka_unit_test(add_and_conversion_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,8 @@ static void check_blocks(const weights *w)
     assert_int_equal(kern_packed_block_bytes(type), 16 * block_bytes);
     for (int p = 0; p * KERN_PANEL < w->w.n; p++)
         for (int i = 0; i < w->w.k / width; i++) {
-            kern_unpack_block(type, w->w.data + (size_t)p * w->w.panel_bytes + (size_t)i * 16 * block_bytes, &b);
+            kern_unpack_block(type, w->w.data + (size_t)p * w->w.panel_bytes + (size_t)i * 16 * block_bytes,
+                              &b);
             for (int r = 0; r < KERN_PANEL; r++) {
                 size_t at = (size_t)(p * KERN_PANEL + r) * row + (size_t)i * block_bytes;
                 if (p * KERN_PANEL + r < w->w.n)

@@ -15,8 +15,8 @@ KERN_INLINE void scores_tile(const kern_attn *a, int row, int rows, int t, float
     KERN_UNROLL
     for (int r = 0; r < rows; r++)
         KERN_UNROLL
-        for (int v = 0; v < VECTORS; v++)
-            acc[r][v] = vdupq_n_f32(0.0f);
+    for (int v = 0; v < VECTORS; v++)
+        acc[r][v] = vdupq_n_f32(0.0f);
     for (int i = 0; i < a->hd; i++) {
         const uint16_t *k = a->k + i * KERN_PAGE + t;
         KERN_UNROLL
@@ -30,8 +30,8 @@ KERN_INLINE void scores_tile(const kern_attn *a, int row, int rows, int t, float
     KERN_UNROLL
     for (int r = 0; r < rows; r++)
         KERN_UNROLL
-        for (int v = 0; v < VECTORS; v++)
-            vst1q_f32(s[row + r] + t + 4 * v, acc[r][v]);
+    for (int v = 0; v < VECTORS; v++)
+        vst1q_f32(s[row + r] + t + 4 * v, acc[r][v]);
 }
 
 // Scores become weights e^(s - m) in place, 0 for keys the row does not see; m, l and o move to the new maximum.
@@ -73,33 +73,35 @@ static bool soften(const kern_attn *a, int row, int from, int to, float *s)
 }
 
 // o of rows [row, row + rows) += weights times values of keys [from, to).
-KERN_INLINE void values_tile(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int rows, int from, int to)
+KERN_INLINE void values_tile(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int rows, int from,
+                             int to)
 {
     for (int i = 0; i < a->hd; i += 4 * VECTORS) {
         float32x4_t acc[ROWS][VECTORS];
         KERN_UNROLL
         for (int r = 0; r < rows; r++)
             KERN_UNROLL
-            for (int v = 0; v < VECTORS; v++)
-                acc[r][v] = vld1q_f32(a->o + (row + r) * a->hd + i + 4 * v);
+        for (int v = 0; v < VECTORS; v++)
+            acc[r][v] = vld1q_f32(a->o + (row + r) * a->hd + i + 4 * v);
         for (int t = from; t < to; t++)
             KERN_UNROLL
-            for (int v = 0; v < VECTORS; v++) {
-                float32x4_t value = kern_f16x4_neon(a->v + t * a->hd + i + 4 * v);
-                KERN_UNROLL
-                for (int r = 0; r < rows; r++)
-                    acc[r][v] = vfmaq_n_f32(acc[r][v], value, s[row + r][t]);
-            }
+        for (int v = 0; v < VECTORS; v++) {
+            float32x4_t value = kern_f16x4_neon(a->v + t * a->hd + i + 4 * v);
+            KERN_UNROLL
+            for (int r = 0; r < rows; r++)
+                acc[r][v] = vfmaq_n_f32(acc[r][v], value, s[row + r][t]);
+        }
         KERN_UNROLL
         for (int r = 0; r < rows; r++)
             KERN_UNROLL
-            for (int v = 0; v < VECTORS; v++)
-                vst1q_f32(a->o + (row + r) * a->hd + i + 4 * v, acc[r][v]);
+        for (int v = 0; v < VECTORS; v++)
+            vst1q_f32(a->o + (row + r) * a->hd + i + 4 * v, acc[r][v]);
     }
 }
 
 // Keys all four rows see go together; what one sees before and after them goes alone, in order.
-static void values_four(const kern_attn *a, const float (*s)[KERN_PAGE], int row, const int *from, const int *to)
+static void values_four(const kern_attn *a, const float (*s)[KERN_PAGE], int row, const int *from,
+                        const int *to)
 {
     int lo = from[0], hi = to[0];
     for (int r = 1; r < ROWS; r++) {

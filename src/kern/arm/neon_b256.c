@@ -48,7 +48,8 @@ KERN_INLINE int sum_of(int type, token in, int i)
 }
 
 // The integer sums of rows 4r..4r+3 become part of the float sums.
-KERN_INLINE void fold(int type, int32x4_t total, const uint8_t *p, const scales *ready, int r, token in, float *sums)
+KERN_INLINE void fold(int type, int32x4_t total, const uint8_t *p, const scales *ready, int r, token in,
+                      float *sums)
 {
     float32x4_t acc = vld1q_f32(sums + 4 * r);
     acc = vfmaq_f32(acc, vcvtq_f32_s32(total), vmulq_n_f32(kern_d_neon(type, p, r), in.d));
@@ -94,8 +95,8 @@ KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, in
             // Pieces 4 apart differ only in addresses: in a loop of 4 every shift is a constant.
             for (int s = 0; s < 8; s += 4)
                 KERN_UNROLL
-                for (int i = 0; i < 4; i++)
-                    total = piece_one(type, p, &ready, s + i, r, in, total);
+            for (int i = 0; i < 4; i++)
+                total = piece_one(type, p, &ready, s + i, r, in, total);
             fold(type, total, p, &ready, r, in, sums);
         }
     }
@@ -122,8 +123,8 @@ KERN_INLINE void dot_16(const int8_t *codes, int r, const token *in, int column,
 }
 
 // One unpacked block [64 groups][64] against a tile of tokens, 8 rows at a time.
-KERN_INLINE void flat_tile(int type, const int8_t *codes, const uint8_t *p, const scales *ready, const token *in,
-                           float (*sums)[KERN_PANEL])
+KERN_INLINE void flat_tile(int type, const int8_t *codes, const uint8_t *p, const scales *ready,
+                           const token *in, float (*sums)[KERN_PANEL])
 {
     const int sub = kern_sub_columns(type), offset = kern_offset_neon(type);
     for (int r = 0; r < 4; r += 2) {
@@ -148,15 +149,15 @@ KERN_INLINE void flat_tile(int type, const int8_t *codes, const uint8_t *p, cons
         }
         for (int i = 0; i < 2; i++)
             KERN_UNROLL
-            for (int t = 0; t < T; t++)
-                fold(type, total[t][i], p, ready, r + i, in[t], sums[t]);
+        for (int t = 0; t < T; t++)
+            fold(type, total[t][i], p, ready, r + i, in[t], sums[t]);
     }
 }
 
 // Many tokens: a block's codes are unpacked once into L1. A tile that lacks tokens repeats the last one, into sums
 // no one reads.
-KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens, float *y,
-                            size_t ldy)
+KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens,
+                            float *y, size_t ldy)
 {
     float sums[KERN_NEON_BATCH + T][KERN_PANEL];
     int8_t codes[4096];
@@ -168,8 +169,8 @@ KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, i
         for (int s = 0; s < 8; s += 4)
             for (int j = 0; j < 32; j++)
                 KERN_UNROLL
-                for (int i = 0; i < 4; i++)
-                    vst1q_s8(codes + 512 * (s + i) + 16 * j, kern_codes_b256_neon(type, p, s + i, j / 4, j % 4));
+        for (int i = 0; i < 4; i++)
+            vst1q_s8(codes + 512 * (s + i) + 16 * j, kern_codes_b256_neon(type, p, s + i, j / 4, j % 4));
         for (int t = 0; t < tokens; t += T) {
             token in[T];
             KERN_UNROLL
@@ -182,8 +183,8 @@ KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, i
         kern_store_panel(y + (size_t)t * ldy, w->n - panel * KERN_PANEL, sums[t]);
 }
 
-KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
-                        size_t ldy)
+KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
+                        float *y, size_t ldy)
 {
     for (int p = p0; p < p1; p++)
         for (int t = t0; t < t1; t += KERN_NEON_BATCH) {
@@ -196,11 +197,11 @@ KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t
         }
 }
 
-#define MATMUL(name, type)                                                                                \
-    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,    \
-                              float *y, size_t ldy)                                                       \
-    {                                                                                                     \
-        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                       \
+#define MATMUL(name, type)                                                                             \
+    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
+                              float *y, size_t ldy)                                                    \
+    {                                                                                                  \
+        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                    \
     }
 MATMUL(q2_k, QT_Q2_K)
 MATMUL(q3_k, QT_Q3_K)

@@ -47,7 +47,8 @@ KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, in
 }
 
 // One unpacked block [group][64] against a tile of tokens, 8 rows at a time.
-KERN_INLINE void flat_tile(int type, const int8_t *codes, const uint8_t *p, const token *in, float (*sums)[KERN_PANEL])
+KERN_INLINE void flat_tile(int type, const int8_t *codes, const uint8_t *p, const token *in,
+                           float (*sums)[KERN_PANEL])
 {
     for (int r = 0; r < 4; r += 2) {
         int32x4_t dot[T][2];
@@ -83,8 +84,8 @@ KERN_INLINE void flat_tile(int type, const int8_t *codes, const uint8_t *p, cons
 
 // Many tokens: a block's codes are unpacked once into L1. A tile that lacks tokens repeats the last one, into sums
 // no one reads.
-KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens, float *y,
-                            size_t ldy)
+KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens,
+                            float *y, size_t ldy)
 {
     float sums[KERN_NEON_BATCH + T][KERN_PANEL];
     int8_t codes[512];
@@ -93,8 +94,8 @@ KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, i
     for (int b = 0; b < w->k / 32; b++, p += kern_packed_block_bytes(type)) {
         for (int r = 0; r < 4; r++)
             KERN_UNROLL
-            for (int g = 0; g < 8; g++)
-                vst1q_s8(codes + 64 * g + 16 * r, kern_codes_b32_neon(type, p, g, r));
+        for (int g = 0; g < 8; g++)
+            vst1q_s8(codes + 64 * g + 16 * r, kern_codes_b32_neon(type, p, g, r));
         for (int t = 0; t < tokens; t += T) {
             token in[T];
             KERN_UNROLL
@@ -107,8 +108,8 @@ KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, i
         kern_store_panel(y + (size_t)t * ldy, w->n - panel * KERN_PANEL, sums[t]);
 }
 
-KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
-                        size_t ldy)
+KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
+                        float *y, size_t ldy)
 {
     for (int p = p0; p < p1; p++)
         for (int t = t0; t < t1; t += KERN_NEON_BATCH) {
@@ -121,11 +122,11 @@ KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t
         }
 }
 
-#define MATMUL(name, type)                                                                                \
-    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,    \
-                              float *y, size_t ldy)                                                       \
-    {                                                                                                     \
-        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                       \
+#define MATMUL(name, type)                                                                             \
+    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
+                              float *y, size_t ldy)                                                    \
+    {                                                                                                  \
+        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                    \
     }
 MATMUL(q4_0, QT_Q4_0)
 MATMUL(q4_1, QT_Q4_1)

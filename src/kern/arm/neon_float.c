@@ -9,45 +9,42 @@ enum { TOKENS = 5, PANELS = 4 };  // 20 sums, 4 weights, and a lane of each toke
 KERN_INLINE float32x4_t value_at(int type, const uint8_t *p, size_t i)
 {
     switch (type) {
-    case QT_F16:
-        return kern_f16x4_neon(p + 2 * i);
-    case QT_BF16:
-        return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p + 2 * i)), 16));
-    default:
-        return vreinterpretq_f32_u8(vld1q_u8(p + 4 * i));
+    case QT_F16: return kern_f16x4_neon(p + 2 * i);
+    case QT_BF16: return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p + 2 * i)), 16));
+    default: return vreinterpretq_f32_u8(vld1q_u8(p + 4 * i));
     }
 }
 
 // sums[panel][token] += `cols` columns; panels lie `stride` bytes apart.
-KERN_INLINE void tile(int type, const uint8_t *p, size_t stride, int panels, const float *const *x, int tokens,
-                      int cols, float (*sums)[KERN_PANEL])
+KERN_INLINE void tile(int type, const uint8_t *p, size_t stride, int panels, const float *const *x,
+                      int tokens, int cols, float (*sums)[KERN_PANEL])
 {
     float32x4_t acc[TOKENS][4];
     KERN_UNROLL
     for (int i = 0; i < panels * tokens; i++)
         KERN_UNROLL
-        for (int r = 0; r < 4; r++)
-            acc[i][r] = vld1q_f32(sums[i] + 4 * r);
+    for (int r = 0; r < 4; r++)
+        acc[i][r] = vld1q_f32(sums[i] + 4 * r);
     for (int c = 0; c < cols; c++)
         KERN_UNROLL
-        for (int i = 0; i < panels; i++)
-            KERN_UNROLL
-            for (int r = 0; r < 4; r++) {
-                float32x4_t w = value_at(type, p + (size_t)i * stride, (size_t)(c * KERN_PANEL + 4 * r));
-                KERN_UNROLL
-                for (int t = 0; t < tokens; t++)
-                    acc[i * tokens + t][r] = vfmaq_n_f32(acc[i * tokens + t][r], w, x[t][c]);
-            }
+    for (int i = 0; i < panels; i++)
+        KERN_UNROLL
+    for (int r = 0; r < 4; r++) {
+        float32x4_t w = value_at(type, p + (size_t)i * stride, (size_t)(c * KERN_PANEL + 4 * r));
+        KERN_UNROLL
+        for (int t = 0; t < tokens; t++)
+            acc[i * tokens + t][r] = vfmaq_n_f32(acc[i * tokens + t][r], w, x[t][c]);
+    }
     KERN_UNROLL
     for (int i = 0; i < panels * tokens; i++)
         KERN_UNROLL
-        for (int r = 0; r < 4; r++)
-            vst1q_f32(sums[i] + 4 * r, acc[i][r]);
+    for (int r = 0; r < 4; r++)
+        vst1q_f32(sums[i] + 4 * r, acc[i][r]);
 }
 
 // Panels [p, p + panels) times tokens [t, t + tokens), all columns.
-KERN_INLINE void product(int type, const kern_weight *w, const kern_act *a, int p, int panels, int t, int tokens,
-                         float *y, size_t ldy)
+KERN_INLINE void product(int type, const kern_weight *w, const kern_act *a, int p, int panels, int t,
+                         int tokens, float *y, size_t ldy)
 {
     float sums[TOKENS][KERN_PANEL] = {{0}};
     const float *x[TOKENS];
@@ -60,8 +57,8 @@ KERN_INLINE void product(int type, const kern_weight *w, const kern_act *a, int 
                              w->n - (p + i) * KERN_PANEL, sums[i * tokens + j]);
 }
 
-KERN_INLINE void matmul_panels(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
-                               float *y, size_t ldy)
+KERN_INLINE void matmul_panels(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0,
+                               int p1, float *y, size_t ldy)
 {
     int p = p0;
     if (t1 - t0 == 1)
@@ -123,7 +120,8 @@ static void matmul_decode(const kern_weight *w, const kern_act *a, int t0, int t
             for (int c = 0; c < w->k; c += KERN_SUPER)
                 decoded_columns(w, a, p, c, t, tokens, sums);
             for (int i = 0; i < tokens; i++)
-                kern_store_panel(y + (size_t)(t + i) * ldy + (size_t)p * KERN_PANEL, w->n - p * KERN_PANEL, sums[i]);
+                kern_store_panel(y + (size_t)(t + i) * ldy + (size_t)p * KERN_PANEL, w->n - p * KERN_PANEL,
+                                 sums[i]);
         }
 }
 

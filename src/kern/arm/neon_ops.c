@@ -67,7 +67,8 @@ static void rope_neox(float *x, const float *cos, const float *sin, int half)
 {
     int i = 0;
     for (; i + 4 <= half; i += 4) {
-        float32x4_t a = vld1q_f32(x + i), b = vld1q_f32(x + half + i), c = vld1q_f32(cos + i), s = vld1q_f32(sin + i);
+        float32x4_t a = vld1q_f32(x + i), b = vld1q_f32(x + half + i), c = vld1q_f32(cos + i),
+                    s = vld1q_f32(sin + i);
         vst1q_f32(x + i, vsubq_f32(vmulq_f32(a, c), vmulq_f32(b, s)));
         vst1q_f32(x + half + i, vaddq_f32(vmulq_f32(a, s), vmulq_f32(b, c)));
     }

@@ -60,18 +60,21 @@ KERN_INLINE int8x16_t kern_codes_b32_neon(int type, const uint8_t *p, int g, int
 // The same of columns 32s+4g..32s+4g+3.
 KERN_INLINE int8x16_t kern_codes_b256_neon(int type, const uint8_t *p, int s, int g, int r)
 {
-    const uint8_t *low = p + kern_at_low(type) + 16 * r, *masks = p + kern_at_masks(type) + 8 * (8 * s + g) + 2 * r;
+    const uint8_t *low = p + kern_at_low(type) + 16 * r,
+                  *masks = p + kern_at_masks(type) + 8 * (8 * s + g) + 2 * r;
     int half = s / 4, part = s % 4;
     uint8x16_t u;
     switch (type) {
-    case QT_Q4_K: case QT_Q5_K:
+    case QT_Q4_K:
+    case QT_Q5_K:
         u = kern_nibbles_neon(low + 64 * (8 * (s / 2) + g), s % 2);
         if (type == QT_Q5_K)
             u = vorrq_u8(u, kern_bits_neon(masks, 16));
         break;
     case QT_Q6_K:
         u = kern_two_bits_neon(p + kern_at_high(type) + 16 * r + 64 * (8 * half + g), part);
-        u = vorrq_u8(kern_nibbles_neon(low + 64 * (16 * half + 8 * (part % 2) + g), part >= 2), vshlq_n_u8(u, 4));
+        u = vorrq_u8(kern_nibbles_neon(low + 64 * (16 * half + 8 * (part % 2) + g), part >= 2),
+                     vshlq_n_u8(u, 4));
         break;
     case QT_IQ4_XS:
         u = kern_nibbles_neon(low + 64 * (4 * s + g % 4), g >= 4);
@@ -91,10 +94,8 @@ KERN_INLINE int8x16_t kern_scales_neon(int type, const uint8_t *p, int i)
     const uint8_t *s = p + kern_at_scales(type);
     const uint8x16_t three = vdupq_n_u8(3);
     switch (type) {
-    case QT_Q2_K:
-        return vreinterpretq_s8_u8(kern_nibbles_neon(s + 16 * i, false));
-    case QT_Q6_K:
-        return vreinterpretq_s8_u8(vld1q_u8(s + 16 * i));
+    case QT_Q2_K: return vreinterpretq_s8_u8(kern_nibbles_neon(s + 16 * i, false));
+    case QT_Q6_K: return vreinterpretq_s8_u8(vld1q_u8(s + 16 * i));
     case QT_Q3_K: {
         uint8x16_t a = kern_nibbles_neon(s + 16 * (i % 8), i >= 8);
         uint8x16_t b = kern_two_bits_neon(s + 16 * (8 + i % 4), i / 4);
@@ -155,14 +156,10 @@ KERN_INLINE float32x4_t kern_m_neon(int type, const uint8_t *p, int r)
 KERN_INLINE int32x4_t kern_dot_neon(int32x4_t dot, int8x16_t w, int8x16_t q, int lane)
 {
     switch (lane) {
-    case 0:
-        return vdotq_laneq_s32(dot, w, q, 0);
-    case 1:
-        return vdotq_laneq_s32(dot, w, q, 1);
-    case 2:
-        return vdotq_laneq_s32(dot, w, q, 2);
-    default:
-        return vdotq_laneq_s32(dot, w, q, 3);
+    case 0: return vdotq_laneq_s32(dot, w, q, 0);
+    case 1: return vdotq_laneq_s32(dot, w, q, 1);
+    case 2: return vdotq_laneq_s32(dot, w, q, 2);
+    default: return vdotq_laneq_s32(dot, w, q, 3);
     }
 }
 

@@ -1,6 +1,6 @@
 // The AVX2 + FMA + F16C overlay: everything, for processors without AVX-512.
-#include "kern/overlay.h"
 #include "kern/x86/avx2.h"
+#include "kern/overlay.h"
 
 void kern_overlay_avx2(kern_table *t)
 {

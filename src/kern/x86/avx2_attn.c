@@ -32,8 +32,8 @@ KERN_INLINE void scores_tile(const kern_attn *a, int row, int rows, int t, int v
     KERN_UNROLL
     for (int v = 0; v < vectors; v++)
         KERN_UNROLL
-        for (int r = 0; r < rows; r++)
-            _mm256_storeu_ps(s[row + r] + t + 8 * v, acc[v * rows + r]);
+    for (int r = 0; r < rows; r++)
+        _mm256_storeu_ps(s[row + r] + t + 8 * v, acc[v * rows + r]);
 }
 
 // Scores become weights e^(s - m) in place, 0 for keys the row does not see; m, l and o move to the new maximum.
@@ -66,21 +66,22 @@ static bool soften(const kern_attn *a, int row, int from, int to, float *s)
     a->l[row] = a->l[row] * _mm256_cvtss_f32(shrink) + kern_sum_avx2(sum);
     if (a->m[row] != m)
         for (int i = 0; i < a->hd; i += 8)
-            _mm256_storeu_ps(a->o + row * a->hd + i, _mm256_mul_ps(_mm256_loadu_ps(a->o + row * a->hd + i), shrink));
+            _mm256_storeu_ps(a->o + row * a->hd + i,
+                             _mm256_mul_ps(_mm256_loadu_ps(a->o + row * a->hd + i), shrink));
     a->m[row] = m;
     return true;
 }
 
 // o of rows [row, row + rows) += weights times values of keys [from, to), for `vectors` * 8 places from i on.
-KERN_INLINE void values_tile(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int rows, int from, int to, int i,
-                             int vectors)
+KERN_INLINE void values_tile(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int rows, int from,
+                             int to, int i, int vectors)
 {
     __m256 acc[8];
     KERN_UNROLL
     for (int r = 0; r < rows; r++)
         KERN_UNROLL
-        for (int v = 0; v < vectors; v++)
-            acc[r * vectors + v] = _mm256_loadu_ps(a->o + (row + r) * a->hd + i + 8 * v);
+    for (int v = 0; v < vectors; v++)
+        acc[r * vectors + v] = _mm256_loadu_ps(a->o + (row + r) * a->hd + i + 8 * v);
     for (int t = from; t < to; t++) {
         const uint16_t *value = a->v + t * a->hd + i;
         __m256 wide[8];
@@ -98,8 +99,8 @@ KERN_INLINE void values_tile(const kern_attn *a, const float (*s)[KERN_PAGE], in
     KERN_UNROLL
     for (int r = 0; r < rows; r++)
         KERN_UNROLL
-        for (int v = 0; v < vectors; v++)
-            _mm256_storeu_ps(a->o + (row + r) * a->hd + i + 8 * v, acc[r * vectors + v]);
+    for (int v = 0; v < vectors; v++)
+        _mm256_storeu_ps(a->o + (row + r) * a->hd + i + 8 * v, acc[r * vectors + v]);
 }
 
 static void values_one(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int from, int to)
@@ -112,7 +113,8 @@ static void values_one(const kern_attn *a, const float (*s)[KERN_PAGE], int row,
 }
 
 // Keys all four rows see go together; what one sees before and after them goes alone, in order.
-static void values_four(const kern_attn *a, const float (*s)[KERN_PAGE], int row, const int *from, const int *to)
+static void values_four(const kern_attn *a, const float (*s)[KERN_PAGE], int row, const int *from,
+                        const int *to)
 {
     int lo = from[0], hi = to[0];
     for (int r = 1; r < ROWS; r++) {

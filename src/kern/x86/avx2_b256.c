@@ -6,6 +6,10 @@
 
 enum { T = 4 };  // tokens a tile, as in avx2_b32.c
 
+// Tokens too few for a tile go alone, up to this many: on a Xeon of 2023 (kern_bench --isa avx2 --tokens 1,4) a tile
+// of 4 cost 2.0 times one token with Q4_K, 1.8 with Q6_K.
+enum { ALONE = 1 };
+
 KERN_INLINE int groups_of(int type)
 {
     int max = kern_code_max(type) > 63 ? 15 : kern_code_max(type);  // 8-bit codes go as two planes of 4 bits
@@ -17,7 +21,7 @@ KERN_INLINE int groups_of(int type)
 typedef struct ready {
     __m256i scale[16][2];   // [sub][rows 8h..8h+7]: the scale twice
     __m256i scale16[8][2];  // IQ4_XS: 16 times that, for the high plane
-    __m256i pair[8][2];     // coefficients of sub-sums 2i and 2i+1: mins, or scales where codes have an offset
+    __m256i pair[8][2];  // coefficients of sub-sums 2i and 2i+1: mins, or scales where codes have an offset
     __m256 d[2], m[2];
 } ready;
 
@@ -87,7 +91,8 @@ KERN_INLINE __m256 fold(int type, bool flat, __m256i dot, const ready *r, int h,
     if (corrected(type, flat)) {
         KERN_UNROLL
         for (int i = 0; i < pairs; i++)
-            extra = _mm256_add_epi32(extra, _mm256_madd_epi16(r->pair[i][h], kern_spread32(in.pairs + 2 * i)));
+            extra = _mm256_add_epi32(extra,
+                                     _mm256_madd_epi16(r->pair[i][h], kern_spread32(in.pairs + 2 * i)));
         if (offset)
             dot = _mm256_sub_epi32(dot, _mm256_mullo_epi32(extra, _mm256_set1_epi32(offset)));
     }
@@ -98,7 +103,8 @@ KERN_INLINE __m256 fold(int type, bool flat, __m256i dot, const ready *r, int h,
 }
 
 // One token, 32 columns: codes go from the packed block straight into the products.
-KERN_INLINE __m256i piece_one(int type, const uint8_t *p, int s, int h, const ready *r, const int8_t *q, __m256i dot)
+KERN_INLINE __m256i piece_one(int type, const uint8_t *p, int s, int h, const ready *r, const int8_t *q,
+                              __m256i dot)
 {
     const int groups = groups_of(type), sub = kern_sub_columns(type);
     __m256i part = _mm256_setzero_si256();
@@ -134,8 +140,8 @@ KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, in
             // Pieces 4 apart differ only in addresses: in a loop of 4 every shift is a constant.
             for (int s = 0; s < 8; s += 4)
                 KERN_UNROLL
-                for (int i = 0; i < 4; i++)
-                    dot = piece_one(type, p, s + i, h, &r, in.q, dot);
+            for (int i = 0; i < 4; i++)
+                dot = piece_one(type, p, s + i, h, &r, in.q, dot);
             acc[h] = fold(type, false, dot, &r, h, in, acc[h]);
         }
     }
@@ -150,60 +156,70 @@ KERN_INLINE void flatten(int type, const uint8_t *p, uint8_t *out)
         for (int g = 0; g < 8; g++)
             for (int h = 0; h < 2; h++)
                 KERN_UNROLL
-                for (int i = 0; i < 4; i++) {
-                    __m256i u = kern_codes_b256_avx2(type, p, s + i, g, h);
-                    uint8_t *to = out + 512 * (s + i) + 64 * g + 32 * h;
-                    if (kern_code_max(type) > 63) {
-                        _mm256_store_si256((void *)(to + 4096), _mm256_and_si256(_mm256_srli_epi16(u, 4), low));
-                        u = _mm256_and_si256(u, low);
-                    }
-                    _mm256_store_si256((void *)to, u);
-                }
+    for (int i = 0; i < 4; i++) {
+        __m256i u = kern_codes_b256_avx2(type, p, s + i, g, h);
+        uint8_t *to = out + 512 * (s + i) + 64 * g + 32 * h;
+        if (kern_code_max(type) > 63) {
+            _mm256_store_si256((void *)(to + 4096), _mm256_and_si256(_mm256_srli_epi16(u, 4), low));
+            u = _mm256_and_si256(u, low);
+        }
+        _mm256_store_si256((void *)to, u);
+    }
 }
 
-// dot[t] += 32 columns of flat codes times activations times the scales of their sub-blocks.
-KERN_INLINE void dot_plane(int type, const uint8_t *codes, int s, int h, const __m256i (*scale)[2], const token *in,
-                           __m256i *dot)
+// dot[t][h] += 32 columns of flat codes times activations times the scales of their sub-blocks. Both halves of the
+// rows together, so that spreading an activation serves two products.
+KERN_INLINE void dot_plane(int type, const uint8_t *codes, int s, const __m256i (*scale)[2], const token *in,
+                           __m256i (*dot)[2])
 {
     const int groups = groups_of(type), sub = kern_sub_columns(type);
-    __m256i part[T];
+    __m256i part[T][2];
     KERN_UNROLL
     for (int g = 0; g < 8; g++) {
-        __m256i u = kern_load256(codes + 512 * s + 64 * g + 32 * h);
+        const uint8_t *at = codes + 512 * s + 64 * g;
+        __m256i u[2] = {kern_load256(at), kern_load256(at + 32)};
         KERN_UNROLL
         for (int t = 0; t < T; t++) {
-            __m256i x = _mm256_maddubs_epi16(u, kern_spread32(in[t].q + 32 * s + 4 * g));
-            part[t] = g % groups == 0 ? x : _mm256_add_epi16(part[t], x);
-            KERN_PIN(part[t]);
-            if ((g + 1) % groups == 0)
-                dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(part[t], scale[(32 * s + 4 * g) / sub][h]));
+            __m256i q = kern_spread32(in[t].q + 32 * s + 4 * g);
+            KERN_UNROLL
+            for (int h = 0; h < 2; h++) {
+                __m256i x = _mm256_maddubs_epi16(u[h], q);
+                part[t][h] = g % groups == 0 ? x : _mm256_add_epi16(part[t][h], x);
+                KERN_PIN(part[t][h]);
+                if ((g + 1) % groups == 0)
+                    dot[t][h] = _mm256_add_epi32(
+                        dot[t][h], _mm256_madd_epi16(part[t][h], scale[32 / sub * s + 4 * g / sub][h]));
+            }
         }
     }
 }
 
 // One flat block against a tile of tokens.
-KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const token *in, float (*sums)[KERN_PANEL])
+KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const token *in,
+                           float (*sums)[KERN_PANEL])
 {
-    for (int h = 0; h < 2; h++) {
-        __m256i dot[T] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
-                          _mm256_setzero_si256()};
-        for (int s = 0; s < 8; s++) {
-            dot_plane(type, codes, s, h, r->scale, in, dot);
-            if (kern_code_max(type) > 63)
-                dot_plane(type, codes + 4096, s, h, r->scale16, in, dot);
-        }
+    __m256i dot[T][2];
+    KERN_UNROLL
+    for (int t = 0; t < T; t++)
+        dot[t][0] = dot[t][1] = _mm256_setzero_si256();
+    for (int s = 0; s < 8; s++) {
+        dot_plane(type, codes, s, r->scale, in, dot);
+        if (kern_code_max(type) > 63)
+            dot_plane(type, codes + 4096, s, r->scale16, in, dot);
+    }
+    KERN_UNROLL
+    for (int t = 0; t < T; t++)
         KERN_UNROLL
-        for (int t = 0; t < T; t++) {
-            float *sum = sums[t] + 8 * h;
-            _mm256_store_ps(sum, fold(type, true, dot[t], r, h, in[t], _mm256_load_ps(sum)));
-        }
+    for (int h = 0; h < 2; h++) {
+        float *sum = sums[t] + 8 * h;
+        _mm256_store_ps(sum, fold(type, true, dot[t][h], r, h, in[t], _mm256_load_ps(sum)));
     }
 }
 
 // Many tokens: a block's codes are unpacked once into L1. A tile that lacks tokens repeats the last one, into sums
 // no one reads.
-KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens, float *y,
-                            size_t ldy)
+KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens,
+                            float *y, size_t ldy)
 {
     _Alignas(32) float sums[KERN_AVX2_BATCH + T][KERN_PANEL];
     _Alignas(32) uint8_t codes[2 * 4096];
@@ -227,25 +243,26 @@ KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, i
                          _mm256_load_ps(sums[t] + 8));
 }
 
-KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
-                        size_t ldy)
+KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
+                        float *y, size_t ldy)
 {
     for (int p = p0; p < p1; p++)
         for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {
             int tokens = t1 - t < KERN_AVX2_BATCH ? t1 - t : KERN_AVX2_BATCH;
             float *out = y + (size_t)t * ldy + (size_t)p * KERN_PANEL;
-            if (tokens == 1)
-                panel_one(type, w, a, p, t, out);
-            else
-                panel_many(type, w, a, p, t, tokens, out, ldy);
+            int rest = tokens % T <= ALONE ? tokens % T : 0;
+            if (tokens > rest)
+                panel_many(type, w, a, p, t, tokens - rest, out, ldy);
+            for (int i = tokens - rest; i < tokens; i++)
+                panel_one(type, w, a, p, t + i, out + (size_t)i * ldy);
         }
 }
 
-#define MATMUL(name, type)                                                                                     \
-    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y, \
-                              size_t ldy)                                                                      \
-    {                                                                                                          \
-        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                            \
+#define MATMUL(name, type)                                                                             \
+    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
+                              float *y, size_t ldy)                                                    \
+    {                                                                                                  \
+        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                    \
     }
 MATMUL(q2_k, QT_Q2_K)
 MATMUL(q3_k, QT_Q3_K)

@@ -4,25 +4,25 @@
 #include "kern/overlay.h"
 #include "kern/x86/avx2.h"
 
-enum { TOKENS = 6 };  // tokens a tile: 12 sums, the weights and the activation fill the 16 registers
+// A tile of 6 tokens x 16 rows has 12 sums, which with the weights and the activation fill the 16 registers; fewer
+// tokens leave room for more panels.
+enum { TOKENS = 6, PANELS = 4 };
 
 KERN_INLINE __m256 value_at(int type, const uint8_t *p, size_t i)
 {
     switch (type) {
-    case QT_F16:
-        return _mm256_cvtph_ps(kern_load128(p + 2 * i));
+    case QT_F16: return _mm256_cvtph_ps(kern_load128(p + 2 * i));
     case QT_BF16:
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(kern_load128(p + 2 * i)), 16));
-    default:
-        return _mm256_loadu_ps((const float *)(const void *)(p + 4 * i));
+    default: return _mm256_loadu_ps((const float *)(const void *)(p + 4 * i));
     }
 }
 
 // sums[panel][token] += `cols` columns; panels lie `stride` bytes apart.
-KERN_INLINE void tile(int type, const uint8_t *p, size_t stride, int panels, const float *const *x, int tokens, int cols,
-                      __m256 (*sums)[2])
+KERN_INLINE void tile(int type, const uint8_t *p, size_t stride, int panels, const float *const *x,
+                      int tokens, int cols, __m256 (*sums)[2])
 {
-    __m256 acc[2 * TOKENS][2];
+    __m256 acc[TOKENS][2];
     KERN_UNROLL
     for (int i = 0; i < panels * tokens; i++) {
         acc[i][0] = sums[i][0];
@@ -30,16 +30,17 @@ KERN_INLINE void tile(int type, const uint8_t *p, size_t stride, int panels, con
     }
     for (int c = 0; c < cols; c++)
         KERN_UNROLL
-        for (int i = 0; i < panels; i++) {
-            const uint8_t *at = p + (size_t)i * stride;
-            __m256 w0 = value_at(type, at, (size_t)c * KERN_PANEL), w1 = value_at(type, at, (size_t)c * KERN_PANEL + 8);
-            KERN_UNROLL
-            for (int t = 0; t < tokens; t++) {
-                __m256 b = _mm256_broadcast_ss(x[t] + c);
-                acc[i * tokens + t][0] = _mm256_fmadd_ps(w0, b, acc[i * tokens + t][0]);
-                acc[i * tokens + t][1] = _mm256_fmadd_ps(w1, b, acc[i * tokens + t][1]);
-            }
+    for (int i = 0; i < panels; i++) {
+        const uint8_t *at = p + (size_t)i * stride;
+        __m256 w0 = value_at(type, at, (size_t)c * KERN_PANEL),
+               w1 = value_at(type, at, (size_t)c * KERN_PANEL + 8);
+        KERN_UNROLL
+        for (int t = 0; t < tokens; t++) {
+            __m256 b = _mm256_broadcast_ss(x[t] + c);
+            acc[i * tokens + t][0] = _mm256_fmadd_ps(w0, b, acc[i * tokens + t][0]);
+            acc[i * tokens + t][1] = _mm256_fmadd_ps(w1, b, acc[i * tokens + t][1]);
         }
+    }
     KERN_UNROLL
     for (int i = 0; i < panels * tokens; i++) {
         sums[i][0] = acc[i][0];
@@ -48,10 +49,10 @@ KERN_INLINE void tile(int type, const uint8_t *p, size_t stride, int panels, con
 }
 
 // Panels [p, p + panels) times tokens [t, t + tokens), all columns.
-KERN_INLINE void product(int type, const kern_weight *w, const kern_act *a, int p, int panels, int t, int tokens,
-                         float *y, size_t ldy)
+KERN_INLINE void product(int type, const kern_weight *w, const kern_act *a, int p, int panels, int t,
+                         int tokens, float *y, size_t ldy)
 {
-    __m256 sums[2 * TOKENS][2];
+    __m256 sums[TOKENS][2];
     const float *x[TOKENS];
     memset(sums, 0, sizeof sums);
     for (int i = 0; i < tokens; i++)
@@ -59,39 +60,53 @@ KERN_INLINE void product(int type, const kern_weight *w, const kern_act *a, int 
     tile(type, w->data + (size_t)p * w->panel_bytes, w->panel_bytes, panels, x, tokens, w->k, sums);
     for (int i = 0; i < panels; i++)
         for (int j = 0; j < tokens; j++)
-            kern_store_panel(y + (size_t)(t + j) * ldy + (size_t)(p + i) * KERN_PANEL, w->n - (p + i) * KERN_PANEL,
-                             sums[i * tokens + j][0], sums[i * tokens + j][1]);
+            kern_store_panel(y + (size_t)(t + j) * ldy + (size_t)(p + i) * KERN_PANEL,
+                             w->n - (p + i) * KERN_PANEL, sums[i * tokens + j][0], sums[i * tokens + j][1]);
 }
 
-KERN_INLINE void matmul_panels(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
-                               float *y, size_t ldy)
+// Panels [p0, p1) times a tile of tokens: as many panels at once as the registers hold.
+KERN_INLINE void products(int type, const kern_weight *w, const kern_act *a, int p0, int p1, int t,
+                          int tokens, float *y, size_t ldy)
 {
+    const int panels = tokens == 1 ? PANELS : tokens <= 3 ? 2 : 1;
     int p = p0;
-    if (t1 - t0 == 1)
-        for (; p + 4 <= p1; p += 4)
-            product(type, w, a, p, 4, t0, 1, y, ldy);
-    for (; p < p1; p++) {
-        int t = t0;
-        for (; t + TOKENS <= t1; t += TOKENS)
-            product(type, w, a, p, 1, t, TOKENS, y, ldy);
-        for (; t + 3 <= t1; t += 3)
-            product(type, w, a, p, 1, t, 3, y, ldy);
-        for (; t < t1; t++)
-            product(type, w, a, p, 1, t, 1, y, ldy);
+    for (; p + panels <= p1; p += panels)
+        product(type, w, a, p, panels, t, tokens, y, ldy);
+    for (; p < p1; p++)
+        product(type, w, a, p, 1, t, tokens, y, ldy);
+}
+
+KERN_INLINE void matmul_panels(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0,
+                               int p1, float *y, size_t ldy)
+{
+    for (int p = p0; p < p1; p += PANELS) {
+        int last = p + PANELS < p1 ? p + PANELS : p1;
+        for (int t = t0; t < t1; t += TOKENS)
+            switch (t1 - t) {
+            case 1: products(type, w, a, p, last, t, 1, y, ldy); break;
+            case 2: products(type, w, a, p, last, t, 2, y, ldy); break;
+            case 3: products(type, w, a, p, last, t, 3, y, ldy); break;
+            case 4: products(type, w, a, p, last, t, 4, y, ldy); break;
+            case 5: products(type, w, a, p, last, t, 5, y, ldy); break;
+            default: products(type, w, a, p, last, t, TOKENS, y, ldy); break;
+            }
     }
 }
 
-static void matmul_f32(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy)
+static void matmul_f32(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
+                       size_t ldy)
 {
     matmul_panels(QT_F32, w, a, t0, t1, p0, p1, y, ldy);
 }
 
-static void matmul_f16(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy)
+static void matmul_f16(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
+                       size_t ldy)
 {
     matmul_panels(QT_F16, w, a, t0, t1, p0, p1, y, ldy);
 }
 
-static void matmul_bf16(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy)
+static void matmul_bf16(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
+                        size_t ldy)
 {
     matmul_panels(QT_BF16, w, a, t0, t1, p0, p1, y, ldy);
 }
@@ -114,7 +129,8 @@ static void decoded_columns(const kern_weight *w, const kern_act *a, int p, int 
     }
 }
 
-static void matmul_decode(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy)
+static void matmul_decode(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
+                          size_t ldy)
 {
     for (int p = p0; p < p1; p++)
         for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {
@@ -124,8 +140,8 @@ static void matmul_decode(const kern_weight *w, const kern_act *a, int t0, int t
             for (int c = 0; c < w->k; c += KERN_SUPER)
                 decoded_columns(w, a, p, c, t, tokens, sums);
             for (int i = 0; i < tokens; i++)
-                kern_store_panel(y + (size_t)(t + i) * ldy + (size_t)p * KERN_PANEL, w->n - p * KERN_PANEL, sums[i][0],
-                                 sums[i][1]);
+                kern_store_panel(y + (size_t)(t + i) * ldy + (size_t)p * KERN_PANEL, w->n - p * KERN_PANEL,
+                                 sums[i][0], sums[i][1]);
         }
 }
 

@@ -70,7 +70,8 @@ static float norm_scale(const float *x, int n, float eps)
     __m256d a = _mm256_setzero_pd(), b = a;
     for (int i = 0; i < n; i += 8) {
         __m256 v = _mm256_maskload_ps(x + i, kern_lanes_avx2(n - i));
-        __m256d lo = _mm256_cvtps_pd(_mm256_castps256_ps128(v)), hi = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+        __m256d lo = _mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+                hi = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
         a = _mm256_fmadd_pd(lo, lo, a);
         b = _mm256_fmadd_pd(hi, hi, b);
     }

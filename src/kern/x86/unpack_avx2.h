@@ -44,8 +44,8 @@ KERN_INLINE __m256i kern_spread32(const void *p)
 // Bits 0..31 at p to bytes 0..31: `value` where the bit is set.
 KERN_INLINE __m256i kern_bits_avx2(const uint8_t *p, int value)
 {
-    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
-                                           2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
+                                           2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i select = _mm256_set1_epi64x((long long)0x8040201008040201u);
     __m256i spread = _mm256_shuffle_epi8(kern_spread32(p), bytes);
     __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, select), select);
@@ -80,14 +80,12 @@ KERN_INLINE __m256i kern_codes_b32_avx2(int type, const uint8_t *p, int g, int h
         return kern_load256(low + 64 * g);
     __m256i nibbles = kern_low_nibbles(low + 64 * (g % 4), g >= 4);
     switch (type) {
-    case QT_Q5_0: case QT_Q5_1:
+    case QT_Q5_0:
+    case QT_Q5_1:
         return _mm256_or_si256(nibbles, kern_bits_avx2(p + kern_at_masks(type) + 8 * g + 4 * h, 16));
-    case QT_IQ4_NL:
-        return kern_table_avx2(kern_iq4_values, 128, nibbles);
-    case QT_MXFP4:
-        return kern_table_avx2(kern_mxfp4_values, 12, nibbles);
-    default:
-        return nibbles;
+    case QT_IQ4_NL: return kern_table_avx2(kern_iq4_values, 128, nibbles);
+    case QT_MXFP4: return kern_table_avx2(kern_mxfp4_values, 12, nibbles);
+    default: return nibbles;
     }
 }
 
@@ -96,16 +94,15 @@ KERN_INLINE __m256i kern_codes_b256_avx2(int type, const uint8_t *p, int s, int 
     const uint8_t *low = p + kern_at_low(type) + 32 * h;
     int half = s / 4, part = s % 4;
     switch (type) {
-    case QT_Q4_K:
-        return kern_low_nibbles(low + 64 * (8 * (s / 2) + g), s % 2);
+    case QT_Q4_K: return kern_low_nibbles(low + 64 * (8 * (s / 2) + g), s % 2);
     case QT_Q5_K:
         return _mm256_or_si256(kern_low_nibbles(low + 64 * (8 * (s / 2) + g), s % 2),
                                kern_bits_avx2(p + kern_at_masks(type) + 8 * (8 * s + g) + 4 * h, 16));
     case QT_Q6_K: {
-        const uint8_t *high = p + kern_at_high(type) + 32 * h;
-        __m256i top = kern_two_bits(high + 64 * (8 * half + g), part);
+        __m256i top = kern_load256(p + kern_at_high(type) + 32 * h + 64 * (8 * half + g));
+        top = part < 2 ? _mm256_slli_epi16(top, 4 - 2 * part) : _mm256_srli_epi16(top, 2 * part - 4);
         return _mm256_or_si256(kern_low_nibbles(low + 64 * (16 * half + 8 * (part % 2) + g), part >= 2),
-                               _mm256_slli_epi16(top, 4));
+                               _mm256_and_si256(top, _mm256_set1_epi8(0x30)));
     }
     case QT_IQ4_XS:
         return kern_table_avx2(kern_iq4_values, 128, kern_low_nibbles(low + 64 * (4 * s + g % 4), g >= 4));
@@ -130,10 +127,8 @@ KERN_INLINE __m128i kern_scales_avx2(int type, const uint8_t *p, int i)
     const uint8_t *s = p + kern_at_scales(type);
     const __m128i low = _mm_set1_epi8(15), six = _mm_set1_epi8(63);
     switch (type) {
-    case QT_Q2_K:
-        return _mm_and_si128(kern_load128(s + 16 * i), low);
-    case QT_Q6_K:
-        return kern_load128(s + 16 * i);
+    case QT_Q2_K: return _mm_and_si128(kern_load128(s + 16 * i), low);
+    case QT_Q6_K: return kern_load128(s + 16 * i);
     case QT_Q3_K: {
         __m128i a = _mm_srli_epi16(kern_load128(s + 16 * (i % 8)), i < 8 ? 0 : 4);
         __m128i b = _mm_srli_epi16(kern_load128(s + 16 * (8 + i % 4)), 2 * (i / 4));
