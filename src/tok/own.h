@@ -69,7 +69,7 @@ struct tok {
     tok_trie pieces;                // unigram, WordPiece
     struct tok_charsmap *charsmap;  // unigram: the normalizer, NULL: none
     bool squeeze;                   // unigram: runs of spaces become one, none at the ends
-    bool space_prefix;              // SPM, unigram: a space goes before the text
+    bool space_prefix;              // a space goes before the text (SPM, unigram, WordPiece)
 
     int32_t bos, eos, eot, eom, unk, pad, sep, cls;
     bool add_bos, add_eos;

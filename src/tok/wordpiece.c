@@ -15,6 +15,7 @@ int tok_wordpiece_load(tok *t, err *e)
     if (t->unk < 0)
         return err_set(e, ST_FORMAT,
                        "tokenizer.ggml.unknown_token_id is missing: a WordPiece vocabulary needs it");
+    t->space_prefix = true;  // the first word's piece carries a space that the text did not have
     return tok_unigram_load_pieces(t, e);
 }
 

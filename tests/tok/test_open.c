@@ -343,6 +343,11 @@ static void wordpiece(void **state)
     assert_int_equal(tok_encode_append(t, &l, "a", 1, TOK_BOS | TOK_EOS, NULL), 0);
     assert_int_equal(l.count, 3);
     assert_true(l.data[0] == 5 && l.data[2] == 6);
+    buf text;
+    buf_init(&text);
+    assert_int_equal(tok_decode(t, (const int32_t[]){5, 1, 2, 4, 6}, 5, TOK_START, &text, NULL), 0);
+    assert_string_equal(text.data, "ab cafe");
+    buf_done(&text);
     // A word of more than 100 characters is unknown as a whole.
     char word[102];
     memset(word, 'b', sizeof word);
