@@ -3,11 +3,11 @@
 // together from its merges; the demo models' prompts come with the models.
 //
 // Checked by hand in the same way, with vocabularies that are not kept here: llama-bpe (Llama 3's
-// tokenizer.json) and gemma-4 (Gemma 3's, which has the same pieces): all 46 cases each; and 4000 random texts
-// each against the `tokenizers` library: Llama 3, DeepSeek V3, Gemma 3 without a difference; bert-bge with 17,
-// all in texts of random rare characters, among them a range of Chinese characters that the library leaves out.
-// Of deepseek-llm, refact and qwen35 no vocabulary was at hand: where their pre-tokenizers cut is checked in
-// test_pre.c.
+// tokenizer.json) and gemma-4 (Gemma 3's, which has the same pieces): all 46 cases each; and 4000 random
+// texts each against the `tokenizers` library: Llama 3, DeepSeek V3, Gemma 3 without a difference; bert-bge
+// with 17, all in texts of random rare characters, among them a range of Chinese characters that the library
+// leaves out. Of deepseek-llm, refact and qwen35 no vocabulary was at hand: where their pre-tokenizers cut is
+// checked in test_pre.c.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
