@@ -36,12 +36,12 @@ typedef struct irori_session irori_session;
 
 typedef enum irori_status {
     IRORI_OK = 0,
-    IRORI_INVALID = -1,      // an argument or option outside its range
+    IRORI_INVALID = -1,  // an argument or option outside its range
     IRORI_NOMEM = -2,
     IRORI_IO = -3,
-    IRORI_FORMAT = -4,       // a file or text is not what its format allows
+    IRORI_FORMAT = -4,  // a file or text is not what its format allows
     IRORI_UNSUPPORTED = -5,
-    IRORI_LIMIT = -6,        // context or memory budget is full
+    IRORI_LIMIT = -6,  // context or memory budget is full
     IRORI_CANCELED = -7,
     IRORI_NOTFOUND = -8
 } irori_status;
@@ -51,18 +51,18 @@ typedef struct irori_error {
     char message[504];
 } irori_error;
 
-IRORI_API const char *irori_version(void);  // "0.1.0"
+IRORI_API const char *irori_version(void);    // "0.1.0"
 IRORI_API const char *irori_cpu_flags(void);  // features of this processor that irori knows how to use
 IRORI_API void irori_free(void *p);           // for memory handed to the caller; NULL is allowed
 
 // ---- Models ----------------------------------------------------------------------------------------------------
 typedef struct irori_model_options {
-    int threads;       // default: the processors this process may use
-    int context;       // most tokens of a session; default: min(trained context, 4096)
-    int sessions;      // sessions that may fill their context at once; default 1. Memory is taken as it is used
-    int batch;         // tokens of a prompt run together, 1..8192; default 512
-    const char *cpu;   // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
-    bool no_pin;       // leave worker threads unbound to processors
+    int threads;   // default: the processors this process may use
+    int context;   // most tokens of a session; default: min(trained context, 4096)
+    int sessions;  // sessions that may fill their context at once; default 1. Memory is taken as it is used
+    int batch;     // tokens of a prompt run together, 1..8192; default 512
+    const char *cpu;  // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
+    bool no_pin;      // leave worker threads unbound to processors
     void (*progress)(void *ctx, uint64_t done, uint64_t total);  // while loading, in bytes
     void *progress_ctx;
 } irori_model_options;
@@ -81,7 +81,8 @@ typedef struct irori_model_info {
     int trained_context, context, sessions, batch, threads;
     bool has_chat_template;
     uint64_t kv_bytes_per_token;
-    uint64_t activation_bytes, activation_bytes_unshared;  // planned buffers; what one buffer per value would take
+    uint64_t activation_bytes,
+        activation_bytes_unshared;  // planned buffers; what one buffer per value would take
 } irori_model_info;
 // Strings live as long as the model.
 IRORI_API void irori_model_get_info(const irori_model *m, irori_model_info *out);
@@ -96,8 +97,8 @@ enum {
     IRORI_TOKENIZE_BOS = 2       // add what the model wants at the start of a text
 };
 // *ids is an array of *count ids; free it with irori_free.
-IRORI_API int irori_tokenize(const irori_model *m, const char *text, size_t bytes, unsigned flags, int32_t **ids,
-                             size_t *count, irori_error *error);
+IRORI_API int irori_tokenize(const irori_model *m, const char *text, size_t bytes, unsigned flags,
+                             int32_t **ids, size_t *count, irori_error *error);
 // A token's own bytes (not always whole characters), control tokens by name; NULL for an id out of range. The
 // pointer lives as long as the model; not NUL-terminated.
 IRORI_API const char *irori_token_text(const irori_model *m, int32_t id, size_t *bytes);
@@ -105,8 +106,9 @@ IRORI_API bool irori_token_ends_text(const irori_model *m, int32_t id);
 // The tokens of a conversation under the model's chat template. messages: a JSON array in OpenAI's shape; tools: a
 // JSON array or NULL; variables: a JSON object of further template variables ("enable_thinking") or NULL.
 // Text of messages and tools can never become control tokens.
-IRORI_API int irori_chat_tokens(const irori_model *m, const char *messages, const char *tools, const char *variables,
-                                bool add_generation_prompt, int32_t **ids, size_t *count, irori_error *error);
+IRORI_API int irori_chat_tokens(const irori_model *m, const char *messages, const char *tools,
+                                const char *variables, bool add_generation_prompt, int32_t **ids,
+                                size_t *count, irori_error *error);
 
 // Only reads a file's metadata; for `irori tokenize` and `irori info`. Every other call on such a model but
 // info, tokenize, token_text, chat_tokens answers IRORI_INVALID.
@@ -119,19 +121,19 @@ typedef struct irori_logit_bias {
 } irori_logit_bias;
 
 typedef struct irori_sampling {
-    float temperature;        // 0: greedy
-    int top_k;                // 0: all
-    float top_p;              // 0 or 1: all
-    float min_p;              // 0: off
-    float typical_p;          // 0 or 1: off
-    float repeat_penalty;     // 0 or 1: off; divides positive logits, multiplies negative ones
+    float temperature;     // 0: greedy
+    int top_k;             // 0: all
+    float top_p;           // 0 or 1: all
+    float min_p;           // 0: off
+    float typical_p;       // 0 or 1: off
+    float repeat_penalty;  // 0 or 1: off; divides positive logits, multiplies negative ones
     float frequency_penalty, presence_penalty;
-    int penalty_window;       // tokens looked back; 0: 64, -1: all
-    float dry_multiplier;     // 0: off
-    float dry_base;           // 0: 1.75
-    int dry_allowed_length;   // 0: 2
-    int dry_window;           // 0: all
-    uint64_t seed;            // 0: a new one each session
+    int penalty_window;                  // tokens looked back; 0: 64, -1: all
+    float dry_multiplier;                // 0: off
+    float dry_base;                      // 0: 1.75
+    int dry_allowed_length;              // 0: 2
+    int dry_window;                      // 0: all
+    uint64_t seed;                       // 0: a new one each session
     const irori_logit_bias *logit_bias;  // copied
     size_t logit_bias_count;
 } irori_sampling;
@@ -142,7 +144,8 @@ IRORI_API int irori_session_new(irori_session **out, irori_model *m, const irori
 // A second session with the same past, sampling and random state; shares memory until they part.
 IRORI_API int irori_session_fork(irori_session **out, const irori_session *s, irori_error *error);
 IRORI_API void irori_session_free(irori_session *s);
-IRORI_API int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling, irori_error *error);
+IRORI_API int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling,
+                                         irori_error *error);
 
 // Appends tokens and runs the model over them. What was already run stays when it fails (IRORI_LIMIT: nothing was
 // run) or is cancelled.
@@ -152,11 +155,12 @@ IRORI_API int irori_session_add_text(irori_session *s, const char *text, size_t 
                                      irori_error *error);
 // Makes the session hold this conversation and the start of the assistant's answer, keeping what it already
 // shares with it.
-IRORI_API int irori_session_add_chat(irori_session *s, const char *messages, const char *tools, const char *variables,
-                                     irori_error *error);
+IRORI_API int irori_session_add_chat(irori_session *s, const char *messages, const char *tools,
+                                     const char *variables, irori_error *error);
 // Forgets all but the first `count` tokens.
 IRORI_API int irori_session_truncate(irori_session *s, size_t count, irori_error *error);
-IRORI_API const int32_t *irori_session_tokens(const irori_session *s, size_t *count);  // until the session changes
+IRORI_API const int32_t *irori_session_tokens(const irori_session *s,
+                                              size_t *count);  // until the session changes
 
 // Logits after the last token, [vocabulary]; NULL before any token was run. Valid until the model next runs.
 IRORI_API const float *irori_session_logits(const irori_session *s);
@@ -164,24 +168,26 @@ IRORI_API const float *irori_session_logits(const irori_session *s);
 // choice under the model's own distribution.
 IRORI_API int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_error *error);
 // One more token for each of n different sessions of one model, in one pass.
-IRORI_API int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size_t n, irori_error *error);
+IRORI_API int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size_t n,
+                                  irori_error *error);
 // log p(ids[i] | session, ids[0..i)) for i >= first, into logprob[i - first]; runs and keeps the tokens. first >= 1
 // unless the session already holds tokens.
-IRORI_API int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first, double *logprob,
-                                  irori_error *error);
+IRORI_API int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first,
+                                  double *logprob, irori_error *error);
 
 typedef enum irori_finish { IRORI_FINISH_STOP, IRORI_FINISH_LENGTH, IRORI_FINISH_CANCELED } irori_finish;
 
 typedef struct irori_generation {
-    irori_finish finish;     // an end token or the callback (STOP), max_tokens or a full context (LENGTH)
-    size_t prompt_tokens;    // run for this answer, not counting what the session already held
+    irori_finish finish;   // an end token or the callback (STOP), max_tokens or a full context (LENGTH)
+    size_t prompt_tokens;  // run for this answer, not counting what the session already held
     size_t completion_tokens;
-    double prompt_seconds;   // of the irori_session_add* before
+    double prompt_seconds;       // of the irori_session_add* before
     double first_token_seconds;  // from that add's start to the first token chosen
-    double decode_seconds;   // from the first token to the last
+    double decode_seconds;       // from the first token to the last
 } irori_generation;
 
-// One piece of finished text (whole characters); return false to stop.
+// One piece of finished text (whole characters; "" while a character is not complete); return false to stop. What
+// is left of a broken character at the end comes with id -1.
 typedef bool irori_piece_fn(void *ctx, int32_t id, const char *text, size_t bytes);
 // Samples until an end token, max_tokens, a full context, a cancel, or the callback's stop. An end token is run
 // too, so that the session can go on with a next turn. out may be NULL.

@@ -6,7 +6,9 @@
 
 static int need_logits(const irori_session *s, err *e)
 {
-    return s->logits ? ST_OK : err_set(e, ST_INVALID, "no token was run yet: add a prompt first");
+    return s->logits ? ST_OK
+                     : err_set(e, ST_INVALID, "the session has no logits: add tokens first (also after a truncation "
+                                              "or a call that was stopped)");
 }
 
 int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_error *error)
@@ -41,7 +43,8 @@ int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size
                            sessions[i]->count, m->engine.context);
         rows[i] = (api_row){sessions[i], &ids[i], 1, 1};
     }
-    atomic_store(&sessions[0]->cancel, false);
+    for (size_t i = 0; i < n; i++)
+        atomic_store(&sessions[i]->cancel, false);
     const float *logits;
     return api_run(m, rows, n, &logits, e);
 }
@@ -109,19 +112,24 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
     irori_generation g = {.finish = IRORI_FINISH_LENGTH,
                           .prompt_tokens = s->prompt_tokens,
                           .prompt_seconds = s->prompt_seconds};
-    double started = s->prompt_tokens ? s->prompt_started : os_seconds(), first = 0, last = 0;
-    s->prompt_tokens = 0;
+    double started = s->prompt_tokens ? s->prompt_started : os_seconds(), first = started, last = started;
     atomic_store(&s->cancel, false);
     tok_stream stream;
     tok_stream_init(&stream, s->m->tok, 0);
-    while (g.completion_tokens < max_tokens) {
+    bool stop = false;
+    while (g.completion_tokens < max_tokens && g.finish == IRORI_FINISH_LENGTH) {
         int32_t id = samp_choose(s->samp, s->logits, s->tokens, s->count);
         last = os_seconds();
         if (g.completion_tokens++ == 0)
             first = last;
-        bool end = tok_is_eog(s->m->tok, id), stop = !end && !show(s, &stream, id, piece, ctx);
-        if (s->count >= (size_t)s->m->engine.context)
-            break;  // the token was chosen and shown, but there is no room to run it
+        bool end = tok_is_eog(s->m->tok, id);
+        stop = !end && !show(s, &stream, id, piece, ctx);
+        if (s->text.failed)
+            rc = err_set(e, ST_NOMEM, "no memory for the text of a token");
+        if (end || stop)
+            g.finish = IRORI_FINISH_STOP;
+        if (rc || s->count >= (size_t)s->m->engine.context)
+            break;  // a full context: the token was chosen and shown, but there is no room to run it
         const float *logits;
         api_row row = {s, &id, 1, 1};
         rc = api_run(s->m, &row, 1, &logits, e);
@@ -132,12 +140,9 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
         }
         if (rc)
             break;
-        if (end || stop) {
-            g.finish = IRORI_FINISH_STOP;
-            break;
-        }
     }
-    show(s, &stream, -1, piece, ctx);
+    if (!stop)
+        show(s, &stream, -1, piece, ctx);
     s->prompt_tokens = 0;
     g.first_token_seconds = first - started;
     g.decode_seconds = last - first;

@@ -32,7 +32,6 @@ struct irori_session {
     int32_t *tokens;  // [context]
     size_t count;
     samp *samp;
-    bool own_seed;        // the seed was drawn, not given
     const float *logits;  // after the last token: in the engine's buffer while live, else in `kept`
     float *kept;          // [vocabulary], made when another session's run would overwrite the buffer
     bool is_live;

@@ -171,9 +171,19 @@ void irori_session_free(irori_session *s)
     mem_free(s);
 }
 
+typedef struct running {
+    const api_row *rows;
+    size_t n;
+} running;
+
+// Whether somebody asked one of the running sessions to stop.
 static bool canceled(void *ctx)
 {
-    return atomic_load_explicit(&((irori_session *)ctx)->cancel, memory_order_relaxed);
+    const running *r = ctx;
+    for (size_t i = 0; i < r->n; i++)
+        if (atomic_load_explicit(&r->rows[i].s->cancel, memory_order_relaxed))
+            return true;
+    return false;
 }
 
 // Sessions that do not take part in a run save their logits from it.
@@ -192,6 +202,12 @@ static int keep_others(irori_model *m, err *e)
 int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e)
 {
     engine_row row[API_MAX_ROWS];
+    running run = {rows, n};
+    for (size_t i = 0; i < n; i++) {  // while a failure still leaves every session as it was
+        int rc = kv_seq_reserve(rows[i].s->seq, rows[i].n, e);
+        if (rc)
+            return rc;
+    }
     for (size_t i = 0; i < n; i++) {
         row[i] = (engine_row){rows[i].s->seq, rows[i].ids, rows[i].n, rows[i].outputs};
         rows[i].s->logits = NULL;  // they will be replaced, or belong to a past that is over
@@ -200,7 +216,7 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
     }
     int rc = keep_others(m, e);
     if (!rc)
-        rc = engine_step(&m->engine, row, (int)n, logits, canceled, rows[0].s, e);
+        rc = engine_step(&m->engine, row, (int)n, logits, canceled, &run, e);
     if (rc)
         return rc;
     const float *at = *logits;

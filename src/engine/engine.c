@@ -28,8 +28,12 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     rc = x->dev->ops->load(x->dev, &x->model.graph, o->progress, o->progress_ctx, e);
     if (!rc)
         rc = x->dev->ops->plan(x->dev, &x->model.graph, &x->model.kv, x->batch, x->outputs, &x->plan, e);
-    if (!rc)  // one page more each: a fork may hold a copy of a half-written one
-        rc = kv_new(&x->kv, &x->model.kv, x->sequences * ((x->context + DEV_PAGE - 1) / DEV_PAGE + 1), e);
+    // One page more each: a fork may hold a copy of a half-written one.
+    int64_t pages = (int64_t)x->sequences * ((x->context + DEV_PAGE - 1) / DEV_PAGE + 1);
+    if (!rc && pages > INT32_MAX)
+        rc = err_set(e, ST_LIMIT, "%d sessions of %d tokens are too many to count", x->sequences, x->context);
+    if (!rc)
+        rc = kv_new(&x->kv, &x->model.kv, (int)pages, e);
     if (!rc && alloc_arrays(x))
         rc = err_set(e, ST_NOMEM, "no memory for a batch of %d tokens", x->batch);
     return rc;
@@ -47,6 +51,8 @@ int engine_open(engine *x, const gguf *file, const engine_options *o, err *e)
         return err_set(e, ST_INVALID, "context of %d tokens, allowed 1 and more", o->context);
     if (x->sequences < 1 || x->sequences > 4096)
         return err_set(e, ST_INVALID, "%d sessions, allowed 1..4096", x->sequences);
+    if (o->threads < 0)
+        return err_set(e, ST_INVALID, "%d threads, allowed 1..1024", o->threads);
     x->outputs = MIN(x->outputs, x->batch);
     x->threads = o->threads > 0 ? o->threads : os_cpu_count();
     int rc = open_parts(x, o, e);

@@ -66,9 +66,8 @@ static int add_value(graph *g, int width, enum graph_rows rows)
 
 static graph_op *add_op(graph *g, enum graph_op_kind kind)
 {
-    static graph_op lost;
     if (!grow(g, (void **)&g->ops, g->n_ops, &g->cap_ops, sizeof *g->ops))
-        return &lost;
+        return &g->lost;
     graph_op *op = &g->ops[g->n_ops++];
     *op = (graph_op){.kind = kind, .scale = 1};
     for (int i = 0; i < GRAPH_MAX_INPUTS; i++)
@@ -184,8 +183,13 @@ int graph_finish(graph *g, int logits, graph_form_fn *form_of, err *e)
     g->logits = logits;
     for (int i = 0; i < g->n_ops; i++) {
         const graph_op *op = &g->ops[i];
-        for (int j = 0; j < GRAPH_MAX_WEIGHTS; j++)
+        // These two write plain rows first, whoever reads them.
+        bool plain = op->kind == GRAPH_MATMUL || op->kind == GRAPH_ATTEND;
+        for (int j = 0; j < GRAPH_MAX_WEIGHTS; j++) {
             touch(g, op->out[j], i);
+            if (op->out[j] != GRAPH_NONE && plain)
+                g->values[op->out[j]].forms |= 1u << GRAPH_F32;
+        }
         for (int j = 0; j < GRAPH_MAX_INPUTS; j++) {
             touch(g, op->in[j], i);
             if (op->in[j] != GRAPH_NONE && op->kind != GRAPH_MATMUL)

@@ -100,7 +100,8 @@ typedef struct graph {
     graph_rope *ropes;
     int n_ropes, cap_ropes;
     int logits;  // the value that holds the result, [outputs][vocabulary]
-    int failed;  // ST_NOMEM once an addition was lost; graph_finish reports it
+    graph_op lost;  // where an operation goes that found no memory
+    int failed;     // ST_NOMEM once an addition was lost; graph_finish reports it
 } graph;
 
 void graph_init(graph *g);

@@ -88,6 +88,8 @@ void build_common_params(build *b)
     p->window = (int)build_u32_or(b, "attention.sliding_window", 0, 0, 1 << 28);
     if (p->heads % p->kv_heads)
         build_fail(b, ST_FORMAT, "%d heads are no multiple of %d KV heads", p->heads, p->kv_heads);
+    if (p->head_dim < 16 || p->head_dim > 512)  // also when it follows from the width
+        build_fail(b, ST_UNSUPPORTED, "head size %d, allowed 16..512", p->head_dim);
     if (p->head_dim % 16 || p->rope_dims % 2)
         build_fail(b, ST_UNSUPPORTED, "head size %d (rotary %d); a multiple of 16 (2) is needed", p->head_dim,
                    p->rope_dims);

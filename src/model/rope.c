@@ -56,7 +56,7 @@ static bool scaling_is(build *b, const char *kind)
     gguf_str s;
     snprintf(key, sizeof key, "%s.rope.scaling.type", b->m->arch->name);
     if (!gguf_get_str(b->g, key, &s))
-        return strcmp(kind, "none") == 0;
+        return strcmp(kind, "linear") == 0;  // files older than the key have a bare factor
     return s.n == strlen(kind) && memcmp(s.p, kind, s.n) == 0;
 }
 
@@ -90,7 +90,7 @@ int build_rope(build *b)
             scale = build_f32_or(b, "rope.scaling.attn_factor",
                                  sqrtf(1 + logf((float)p->context / original) / logf(original)));
     } else if (scaling_is(b, "none") || scaling_is(b, "linear")) {
-        if (!divide_by_tensor(b, inv_freq, "rope_freqs.weight"))
+        if (!divide_by_tensor(b, inv_freq, "rope_freqs.weight") && scaling_is(b, "linear"))
             for (int i = 0; i < half; i++)
                 inv_freq[i] /= factor;
     } else {

@@ -52,6 +52,8 @@ static int check(const samp_params *p, int vocab, err *e)
         return out_of_range("dry_allowed_length", p->dry_allowed_length, "1 or more", e);
     if (p->dry_window < 0)
         return out_of_range("dry_window", p->dry_window, "0 (all) or more", e);
+    if (p->n_bias && !p->bias)
+        return err_set(e, ST_INVALID, "%zu logit biases are announced but none is given", p->n_bias);
     for (size_t i = 0; i < p->n_bias; i++)
         if (p->bias[i].token < 0 || p->bias[i].token >= vocab)
             return err_set(e, ST_INVALID, "logit bias for token %d, allowed 0..%d", p->bias[i].token,
@@ -168,7 +170,8 @@ static void softmax(samp *s, int n, float temperature)
 {
     double sum = 0;
     for (int i = 0; i < n; i++) {
-        s->prob[i] = expf((s->cand[i].logit - s->cand[0].logit) / temperature);
+        float gap = s->cand[i].logit - s->cand[0].logit;
+        s->prob[i] = isnan(gap) ? 1 : expf(gap / temperature);  // infinite ones, as a bias makes them, are level
         sum += s->prob[i];
     }
     for (int i = 0; i < n; i++)
@@ -224,7 +227,10 @@ static int keep_min_p(samp *s, int n)
 static int32_t draw(samp *s, int n)
 {
     softmax(s, n, s->p.temperature);
-    double u = draw_uniform(s);
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += s->prob[i];
+    double u = draw_uniform(s) * sum;  // the rounded ones need not sum to 1
     for (int i = 0; i < n; i++)
         if ((u -= s->prob[i]) < 0)
             return s->cand[i].id;
@@ -261,8 +267,11 @@ double samp_logprob(const float *logits, int vocab, int32_t token)
     float top = -INFINITY;
     for (int i = 0; i < vocab; i++)
         top = fmaxf(top, logits[i]);
+    if (isnan(logits[token]))
+        return -INFINITY;
     double sum = 0;
     for (int i = 0; i < vocab; i++)
-        sum += exp((double)logits[i] - top);
+        if (!isnan(logits[i]))
+            sum += exp((double)logits[i] - top);
     return (double)logits[token] - top - log(sum);
 }
