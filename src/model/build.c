@@ -30,8 +30,13 @@ uint32_t build_u32_or(build *b, const char *key, uint32_t otherwise, uint32_t le
 {
     key_text name;
     uint32_t v = otherwise;
-    if (b->rc || !gguf_get_u32(b->g, full_key(b, key, name), &v))
+    if (b->rc)
         return otherwise;
+    if (!gguf_get_u32(b->g, full_key(b, key, name), &v)) {
+        if (gguf_has(b->g, name))
+            build_fail(b, ST_UNSUPPORTED, "%s is not one whole number of 32 bits", name);
+        return otherwise;
+    }
     if (v < least || v > most) {
         build_fail(b, ST_FORMAT, "%s is %u, allowed %u..%u", name, v, least, most);
         return otherwise;
@@ -52,8 +57,13 @@ float build_f32_or(build *b, const char *key, float otherwise)
 {
     key_text name;
     float v = otherwise;
-    if (b->rc || !gguf_get_f32(b->g, full_key(b, key, name), &v))
+    if (b->rc)
         return otherwise;
+    if (!gguf_get_f32(b->g, full_key(b, key, name), &v)) {
+        if (gguf_has(b->g, name))
+            build_fail(b, ST_UNSUPPORTED, "%s is not one number", name);
+        return otherwise;
+    }
     if (!isfinite(v)) {
         build_fail(b, ST_FORMAT, "%s is not a finite number", name);
         return otherwise;
