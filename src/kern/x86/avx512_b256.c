@@ -6,10 +6,12 @@
 // super-block. The offset costs nothing, as the dot product starts from -off * sum(q).
 #include "kern/x86/avx512_codes.h"
 
-enum { FEW = 4,     // tokens of the register path
-       TILE = 8,    // tokens of one register tile of the scratch path: 8 sums and 8 dot products
-       BATCH = 64,  // tokens that share one unpacking: few enough for their activations to stay in L2
-       GROUPS = KERN_SUPER / KERN_GROUP };
+enum {
+    FEW = 4,     // tokens of the register path
+    TILE = 8,    // tokens of one register tile of the scratch path: 8 sums and 8 dot products
+    BATCH = 64,  // tokens that share one unpacking: few enough for their activations to stay in L2
+    GROUPS = KERN_SUPER / KERN_GROUP
+};
 
 // -off * sum(q) for each sub-block of a token, to be broadcast.
 typedef struct starts {
@@ -116,6 +118,7 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
         avx512_scales s;
         starts st[FEW];
         __m512i I[FEW], M[FEW];
+        avx512_prefetch(block, kern_packed_block_bytes(type));
         avx512_take_scales(type, block, &s);
         for (int t = 0; t < T; t++) {
             I[t] = M[t] = _mm512_setzero_si512();
@@ -143,8 +146,8 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
 // One super-block of a panel, unpacked for all tokens.
 typedef struct scratch {
     _Alignas(64) uint8_t u[GROUPS][64];
-    __m512i sc[16];   // by sub-block
-    __m512i mn[8];    // by 32 columns, a pair for each sum of 16
+    __m512i sc[16];  // by sub-block
+    __m512i mn[8];   // by 32 columns, a pair for each sum of 16
     __m512 dw, dmin;
 } scratch;
 
@@ -186,13 +189,15 @@ KERN_INLINE void tile(int type, int T, const scratch *u, const kern_act *a, int 
         __m512i dot[TILE];
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++)
-            dot[t] = kern_code_offset(type) ? _mm512_set1_epi32(st[t].v[sub == 32 ? 2 * i : i]) : _mm512_setzero_si512();
+            dot[t] = kern_code_offset(type) ? _mm512_set1_epi32(st[t].v[sub == 32 ? 2 * i : i])
+                                            : _mm512_setzero_si512();
 #pragma GCC unroll 8
         for (int g = 0; g < G; g++) {
             __m512i v = avx512_load(u->u[G * i + g]);
 #pragma GCC unroll 8
             for (int t = 0; t < T; t++)
-                dot[t] = _mm512_dpbusd_epi32(dot[t], v, avx512_four(x[t].q + KERN_SUPER * b + sub * i + 4 * g));
+                dot[t] = _mm512_dpbusd_epi32(dot[t], v,
+                                             avx512_four(x[t].q + KERN_SUPER * b + sub * i + 4 * g));
         }
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++)
@@ -208,8 +213,8 @@ KERN_INLINE void tile(int type, int T, const scratch *u, const kern_act *a, int 
         _mm512_store_ps(acc[t], fold(type, _mm512_load_ps(acc[t]), I[t], M[t], u->dw, u->dmin, x[t].d[b]));
 }
 
-KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p, float *y,
-                            size_t ldy)
+KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p,
+                            float *y, size_t ldy)
 {
     const __m512i table = type == QT_IQ4_XS ? avx512_code_table(type) : _mm512_setzero_si512();
     const uint8_t *block = w->data + (size_t)p * w->panel_bytes;

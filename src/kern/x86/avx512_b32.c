@@ -5,10 +5,12 @@
 // I = dot(u, q) - off * sum(q) is exact, the dot product starting from -off * sum(q); then one float step a block.
 #include "kern/x86/avx512_codes.h"
 
-enum { FEW = 4,     // tokens of the register path
-       TILE = 8,    // tokens of one register tile of the scratch path
-       BATCH = 64,  // tokens that share one unpacking: few enough for their activations to stay in L2
-       SPAN = 8 };  // blocks unpacked at a time
+enum {
+    FEW = 4,     // tokens of the register path
+    TILE = 8,    // tokens of one register tile of the scratch path
+    BATCH = 64,  // tokens that share one unpacking: few enough for their activations to stay in L2
+    SPAN = 8
+};  // blocks unpacked at a time
 
 // acc += dw*da * I + m*da * sum, rounded as the contract says.
 KERN_INLINE __m512 fold(int type, __m512 acc, __m512i I, __m512 dw, __m512 m, float da, int sum)
@@ -50,6 +52,7 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
         acc[t] = _mm512_setzero_ps();
     }
     for (int b = 0; b < w->k / 32; b++, block += kern_packed_block_bytes(type)) {
+        avx512_prefetch(block, kern_packed_block_bytes(type));
         __m512i dot[FEW];
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++)
@@ -61,7 +64,8 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
             for (int t = 0; t < T; t++)
                 dot[t] = _mm512_dpbusd_epi32(dot[t], u, avx512_four(x[t].q + 32 * b + 4 * g));
         }
-        const __m512 dw = avx512_scales_b32(type, block), m = kern_has_min(type) ? avx512_load_f16(block + 32) : dw;
+        const __m512 dw = avx512_scales_b32(type, block),
+                     m = kern_has_min(type) ? avx512_load_f16(block + 32) : dw;
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++)
             acc[t] = fold(type, acc[t], dot[t], dw, m, x[t].d[b], x[t].sum[b]);
@@ -88,7 +92,8 @@ KERN_INLINE void unpack(int type, const uint8_t *block, int n, __m512i table, sc
 }
 
 // Adds n blocks from b to the sums of T tokens from t0.
-KERN_INLINE void tile(int type, int T, const scratch *u, const kern_act *a, int t0, int b, int n, float (*sums)[16])
+KERN_INLINE void tile(int type, int T, const scratch *u, const kern_act *a, int t0, int b, int n,
+                      float (*sums)[16])
 {
     token x[TILE];
     __m512 acc[TILE];
@@ -118,8 +123,8 @@ KERN_INLINE void tile(int type, int T, const scratch *u, const kern_act *a, int 
         _mm512_store_ps(sums[t], acc[t]);
 }
 
-KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p, float *y,
-                            size_t ldy)
+KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p,
+                            float *y, size_t ldy)
 {
     const __m512i table = avx512_table_b32(type);
     const uint8_t *block = w->data + (size_t)p * w->panel_bytes;

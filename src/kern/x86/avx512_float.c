@@ -2,9 +2,11 @@
 // PANELS panels side by side for a token or two, TILE tokens over two panels for more.
 #include "kern/x86/avx512.h"
 
-enum { PANELS = 4,  // chains (and memory streams) of the few-token path; a chain alone waits 4 cycles a step
-       FEW = 2,
-       TILE = 12 };  // 2 panels x 12 tokens: 24 sums, 2 weights, in 32 registers
+enum {
+    PANELS = 4,  // chains (and memory streams) of the few-token path; a chain alone waits 4 cycles a step
+    FEW = 2,
+    TILE = 12
+};  // 2 panels x 12 tokens: 24 sums, 2 weights, in 32 registers
 
 // Sixteen weights of column c.
 KERN_INLINE __m512 column(int type, const uint8_t *panel, int c)
@@ -19,8 +21,8 @@ KERN_INLINE __m512 column(int type, const uint8_t *panel, int c)
 }
 
 // P panels from p0, T tokens from t0.
-KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_act *a, int t0, int p0, float *y,
-                      size_t ldy)
+KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_act *a, int t0, int p0,
+                      float *y, size_t ldy)
 {
     const float *x = a->x + (size_t)t0 * a->ldx;
     const uint8_t *panel[PANELS];
@@ -34,10 +36,13 @@ KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_a
     for (int c = 0; c < w->k; c++) {
 #pragma GCC unroll 4
         for (int p = 0; p < P; p++) {
+            if (T == 1 && c % 2 == 0)  // two columns are a cache line of 16-bit weights
+                avx512_prefetch(panel[p] + (type == QT_F32 ? 64 : 32) * (size_t)c, type == QT_F32 ? 128 : 64);
             __m512 v = column(type, panel[p], c);
 #pragma GCC unroll 12
             for (int t = 0; t < T; t++)
-                sum[p * T + t] = _mm512_fmadd_ps(v, _mm512_set1_ps(x[(size_t)t * a->ldx + (size_t)c]), sum[p * T + t]);
+                sum[p * T + t] = _mm512_fmadd_ps(v, _mm512_set1_ps(x[(size_t)t * a->ldx + (size_t)c]),
+                                                 sum[p * T + t]);
         }
     }
 #pragma GCC unroll 4
@@ -49,16 +54,16 @@ KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_a
 }
 
 // Tokens from t on, T at a time, with one panel or two; returns the first token left over.
-KERN_INLINE int tiles(int type, int P, int T, const kern_weight *w, const kern_act *a, int t, int t1, int p, float *y,
-                      size_t ldy)
+KERN_INLINE int tiles(int type, int P, int T, const kern_weight *w, const kern_act *a, int t, int t1, int p,
+                      float *y, size_t ldy)
 {
     for (; t + T <= t1; t += T)
         tile(type, P, T, w, a, t, p, y, ldy);
     return t;
 }
 
-KERN_INLINE void all_tokens(int type, int P, const kern_weight *w, const kern_act *a, int t0, int t1, int p, float *y,
-                            size_t ldy)
+KERN_INLINE void all_tokens(int type, int P, const kern_weight *w, const kern_act *a, int t0, int t1, int p,
+                            float *y, size_t ldy)
 {
     int t = tiles(type, P, TILE, w, a, t0, t1, p, y, ldy);
     t = tiles(type, P, 4, w, a, t, t1, p, y, ldy);
