@@ -43,13 +43,18 @@ void kern_amx_store(const amx_pass *x, int p, amx_sums *sums)
         }
 }
 
-void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, const kern_weight *w, const kern_act *a,
-                    int t0, int t1, int p0, int p1, float *y, size_t ldy)
+void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, const kern_weight *w,
+                    const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy)
 {
     const int batches = (t1 - t0 + AMX_BATCH - 1) / AMX_BATCH, most = (t1 - t0 + batches - 1) / batches;
     _Alignas(64) amx_mins mins[AMX_BATCH];
     for (int t = t0; t < t1; t += most) {
-        amx_pass x = {.w = w, .a = a, .t0 = t, .tokens = t1 - t < most ? t1 - t : most, .mins = mins, .y = y,
+        amx_pass x = {.w = w,
+                      .a = a,
+                      .t0 = t,
+                      .tokens = t1 - t < most ? t1 - t : most,
+                      .mins = mins,
+                      .y = y,
                       .ldy = ldy};
         x.pairs = (x.tokens + 2 * AMX_TOKENS - 1) / (2 * AMX_TOKENS);
         x.m = (x.tokens + 2 * x.pairs - 1) / (2 * x.pairs);

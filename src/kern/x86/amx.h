@@ -6,11 +6,13 @@
 
 #include "kern/x86/avx512_codes.h"
 
-enum { AMX_TOKENS = 16,  // most tokens of a tile
-       AMX_BATCH = 256,  // most tokens of a pass: many share the building of weight tiles, while their sums and
-                         // activations (AMX_BATCH x AMX_CHUNK bytes) stay in L2 and all scratch is 100 KiB of stack
-       AMX_PAIRS = AMX_BATCH / (2 * AMX_TOKENS),
-       AMX_CHUNK = 1024 };  // columns of a pass; the float sums wait in y between passes
+enum {
+    AMX_TOKENS = 16,  // most tokens of a tile
+    AMX_BATCH = 256,  // most tokens of a pass: many share the building of weight tiles, while their sums and
+    // activations (AMX_BATCH x AMX_CHUNK bytes) stay in L2 and all scratch is 100 KiB of stack
+    AMX_PAIRS = AMX_BATCH / (2 * AMX_TOKENS),
+    AMX_CHUNK = 1024
+};  // columns of a pass; the float sums wait in y between passes
 
 // A token's sums of 16 activations over a pass, in the form that tiles take (amx_b256.c).
 typedef uint16_t amx_mins[AMX_CHUNK / KERN_SUPER][32];
@@ -19,9 +21,9 @@ typedef uint16_t amx_mins[AMX_CHUNK / KERN_SUPER][32];
 typedef struct amx_pass {
     const kern_weight *w;
     const kern_act *a;
-    int t0, tokens;   // the batch
-    int m, pairs;     // tokens of a tile, pairs of tiles in the batch
-    int c0, c1;       // c0 a multiple of 256
+    int t0, tokens;        // the batch
+    int m, pairs;          // tokens of a tile, pairs of tiles in the batch
+    int c0, c1;            // c0 a multiple of 256
     const amx_mins *mins;  // [tokens], for types that have mins
     float *y;
     size_t ldy;
@@ -33,8 +35,8 @@ typedef void amx_prepare_fn(const amx_pass *x, amx_mins *mins);
 
 // Runs `panel` over all passes, each prepared by `prepare` if not NULL, with tiles shaped for `step` columns a
 // multiply (32 or 64): 0-3 hold results, 4 and 5 activations, 6 and 7 weights.
-void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, const kern_weight *w, const kern_act *a,
-                    int t0, int t1, int p0, int p1, float *y, size_t ldy);
+void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, const kern_weight *w,
+                    const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy);
 
 // First token of half h of pair i. The last tiles reach back over tokens of those before rather than past the
 // end: both compute the same sums for them.

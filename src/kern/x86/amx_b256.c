@@ -12,7 +12,9 @@
 // which do little while tiles multiply: folding a token is what limits speed.
 #include "kern/x86/amx.h"
 
-enum { SMALLEST = 9 };  // tokens from which building planes pays: at 8 both ways are even (Q2_K and Q3_K win earlier)
+enum {
+    SMALLEST = 9
+};  // tokens from which building planes pays: at 8 both ways are even (Q2_K and Q3_K win earlier)
 
 typedef struct planes {
     _Alignas(64) uint8_t b[2][KERN_SUPER / KERN_GROUP][64];
@@ -38,15 +40,13 @@ KERN_INLINE void multiply_codes(int type, __m512i u, __m512i sc, uint8_t *first,
 {
     const __m512i low = _mm512_set1_epi16(0x00ff);
     switch (type) {
-    case QT_Q2_K:
-        avx512_put(first, _mm512_mullo_epi16(u, sc));
-        return;
-    case QT_Q4_K: case QT_Q5_K:
+    case QT_Q2_K: avx512_put(first, _mm512_mullo_epi16(u, sc)); return;
+    case QT_Q4_K:
+    case QT_Q5_K:
         avx512_put(first, _mm512_mullo_epi16(u, _mm512_and_si512(sc, _mm512_set1_epi16(7))));
         avx512_put(second, _mm512_mullo_epi16(u, _mm512_srli_epi16(sc, 3)));
         return;
-    default:
-        break;
+    default: break;
     }
     // Even and odd bytes apart, each with its offset taken off.
     __m512i v = _mm512_sub_epi8(u, _mm512_set1_epi8((char)kern_code_offset(type)));
@@ -108,20 +108,20 @@ typedef struct results {
 } results;
 
 // C += activations in A times weights in B, where `high` says whether the weights are those of the second plane.
-#define DOT(C, A, B, high)                                                                                       \
-    do {                                                                                                         \
-        if (type == QT_Q3_K || ((type == QT_Q6_K || type == QT_IQ4_XS) && (high)))                               \
-            _tile_dpbssd(C, A, B);                                                                               \
-        else                                                                                                     \
-            _tile_dpbsud(C, A, B);                                                                               \
+#define DOT(C, A, B, high)                                                         \
+    do {                                                                           \
+        if (type == QT_Q3_K || ((type == QT_Q6_K || type == QT_IQ4_XS) && (high))) \
+            _tile_dpbssd(C, A, B);                                                 \
+        else                                                                       \
+            _tile_dpbsud(C, A, B);                                                 \
     } while (0)
 
 // What a tile holds is stored right before it is needed again, so that the store hides behind the multiplies on
 // the other three.
-#define TURN(C, before)                                                                                          \
-    do {                                                                                                         \
-        _tile_stored(C, before, 64);                                                                             \
-        _tile_zero(C);                                                                                           \
+#define TURN(C, before)              \
+    do {                             \
+        _tile_stored(C, before, 64); \
+        _tile_zero(C);               \
     } while (0)
 
 // Four multiplies: both tiles of tokens with two tiles of weights. Two planes: those of columns 64i..64i+63. One
@@ -190,8 +190,8 @@ KERN_INLINE void fold(int type, const amx_pass *x, const planes *w, int b, int j
 }
 
 // Part i of n of folding pair j.
-KERN_INLINE void fold_part(int type, const amx_pass *x, const planes *w, int b, int j, int i, int n, results *r,
-                           amx_sums *sums)
+KERN_INLINE void fold_part(int type, const amx_pass *x, const planes *w, int b, int j, int i, int n,
+                           results *r, amx_sums *sums)
 {
     const int h = 2 * i / n, each = (x->m + n / 2 - 1) / (n / 2), from = (i % (n / 2)) * each;
     fold(type, x, w, b, j, h, from, from + each < x->m ? from + each : x->m, r, sums[j][h]);
@@ -260,18 +260,19 @@ static void prepare_mins(const amx_pass *x, amx_mins *mins)
 // What AVX-512 does with few tokens.
 static kern_matmul_fn *few[QT_COUNT];
 
-#define MATMUL(name, type)                                                                                       \
-    static void name##_panel(const amx_pass *x, int p)                                                           \
-    {                                                                                                            \
-        panel(type, x, p);                                                                                       \
-    }                                                                                                            \
-    static void name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,          \
-                     size_t ldy)                                                                                 \
-    {                                                                                                            \
-        if (t1 - t0 < SMALLEST)                                                                                  \
-            few[type](w, a, t0, t1, p0, p1, y, ldy);                                                             \
-        else                                                                                                     \
-            kern_amx_drive(name##_panel, kern_has_min(type) ? prepare_mins : NULL, 64, w, a, t0, t1, p0, p1, y, ldy);                                      \
+#define MATMUL(name, type)                                                                                   \
+    static void name##_panel(const amx_pass *x, int p)                                                       \
+    {                                                                                                        \
+        panel(type, x, p);                                                                                   \
+    }                                                                                                        \
+    static void name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,      \
+                     size_t ldy)                                                                             \
+    {                                                                                                        \
+        if (t1 - t0 < SMALLEST)                                                                              \
+            few[type](w, a, t0, t1, p0, p1, y, ldy);                                                         \
+        else                                                                                                 \
+            kern_amx_drive(name##_panel, kern_has_min(type) ? prepare_mins : NULL, 64, w, a, t0, t1, p0, p1, \
+                           y, ldy);                                                                          \
     }
 
 MATMUL(matmul_q2_k, QT_Q2_K)

@@ -1,6 +1,6 @@
 // The AVX-512 overlay: which kernels it brings.
-#include "kern/overlay.h"
 #include "kern/x86/avx512.h"
+#include "kern/overlay.h"
 
 void kern_overlay_avx512(kern_table *t)
 {

@@ -1,5 +1,5 @@
-// Attention of up to 16 query rows over one page of 64 keys, F16 keys and values, F32 sums: scores, online softmax,
-// values, for at most six rows at a time (6 rows x 64 keys: 24 registers of sums).
+// Attention of up to 16 query rows over one page of 64 keys, F16 keys and values, F32 sums: scores, online
+// softmax, values, for at most six rows at a time (6 rows x 64 keys: 24 registers of sums).
 //
 // A row's numbers do not depend on its company: every sum runs over head or keys in order, in a register of its
 // own, and rows that see different parts of the page share only the keys that all of them see.
@@ -75,8 +75,8 @@ static void softmax(const kern_attn *a, int row, float *p, int from, int to)
 }
 
 // o += weights * values of keys [from, to), for 16*C columns of R rows.
-KERN_INLINE void values_columns(int R, int C, const kern_attn *a, int row0, float (*p)[KERN_PAGE], int from, int to,
-                                int column)
+KERN_INLINE void values_columns(int R, int C, const kern_attn *a, int row0, float (*p)[KERN_PAGE], int from,
+                                int to, int column)
 {
     float *o = a->o + row0 * a->hd + column;
     const uint16_t *v = a->v + from * a->hd + column;

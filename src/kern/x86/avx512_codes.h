@@ -46,7 +46,8 @@ KERN_INLINE __m512 avx512_scales_b32(int type, const uint8_t *block)
     __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)block));
     __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
     __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), tiny));
+    return _mm512_castsi512_ps(
+        _mm512_mask_mov_epi32(normal, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), tiny));
 }
 
 KERN_INLINE __m512i avx512_table_b32(int type)
@@ -170,7 +171,8 @@ KERN_INLINE void avx512_take_scales(int type, const uint8_t *block, avx512_scale
 {
     const uint8_t *p = block + kern_at_scales(type);
     switch (type) {
-    case QT_Q4_K: case QT_Q5_K: avx512_scales_q45(p, s); break;
+    case QT_Q4_K:
+    case QT_Q5_K: avx512_scales_q45(p, s); break;
     case QT_Q3_K: avx512_scales_q3(p, s); break;
     case QT_IQ4_XS: avx512_scales_iq4xs(p, s); break;
     case QT_Q2_K:

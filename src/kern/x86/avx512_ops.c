@@ -131,8 +131,8 @@ static void add(const float *a, const float *b, int n, float *y)
 {
     for (int i = 0; i < n; i += 16) {
         __mmask16 m = lanes(n - i);
-        _mm512_mask_storeu_ps(y + i, m,
-                              _mm512_add_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i)));
+        _mm512_mask_storeu_ps(
+            y + i, m, _mm512_add_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i)));
     }
 }
 
