@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <irori.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 enum { DEMO_MODELS = 2 };
 extern const char *const demo_names[DEMO_MODELS];  // "irori-tiny", "irori-tiny-draft"

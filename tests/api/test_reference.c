@@ -83,8 +83,8 @@ static int32_t *held_tokens(const irori_model *m, const char *name, const json_t
     char *text = load_text(path, &bytes);
     int32_t *ids = tokens_of(m, text, bytes, 0, count);
     free(text);
-    const json_t *first = json_object_get(json_object_get(json_object_get(reference, "perplexity_ctx512"), name),
-                                          "first_8");
+    const json_t *first = json_object_get(
+        json_object_get(json_object_get(reference, "perplexity_ctx512"), name), "first_8");
     for (size_t i = 0; i < json_array_size(first); i++)
         assert_int_equal(ids[i], json_integer_value(json_array_get(first, i)));
     return ids;
@@ -102,17 +102,20 @@ static void windows_agree_with_numpy(void **state)
         const char *name;
         json_t *text;
         int texts = 0;
-        json_object_foreach(json_object_get(oracle, demo_names[i]), name, text) {
+        json_object_foreach(json_object_get(oracle, demo_names[i]), name, text)
+        {
             const json_t *sums = json_object_get(text, "nll");
             size_t count, windows = json_array_size(sums);
             int32_t *ids = held_tokens(m, name, reference, &count);
             assert_int_equal(count, json_integer_value(json_object_get(text, "tokens")));
             assert_true(windows > 0 && windows * WINDOW <= count);
             for (size_t w = 0; w < windows; w++) {
-                double ours = window_nll(s, ids + w * WINDOW), theirs = json_number_value(json_array_get(sums, w));
+                double ours = window_nll(s, ids + w * WINDOW),
+                       theirs = json_number_value(json_array_get(sums, w));
                 if (fabs(ours - theirs) > 1e-3 * theirs)
-                    fail_msg("%s, %s, window %zu: %.4f, not %.4f (a changed model? run tools/oracle/window_nll.py)",
-                             demo_names[i], name, w, ours, theirs);
+                    fail_msg(
+                        "%s, %s, window %zu: %.4f, not %.4f (a changed model? run tools/oracle/window_nll.py)",
+                        demo_names[i], name, w, ours, theirs);
             }
             irori_free(ids);
             texts++;
@@ -133,8 +136,10 @@ static void whole_texts(void **state)
         irori_model *m = open_demo(demo_names[i], 0);
         irori_session *s = open_session(m, NULL);
         const char *name;
-        json_object_foreach(json_object_get(reference, "perplexity_ctx512"), name, figures) {
-            size_t count, used = (size_t)json_integer_value(json_object_get(figures, "tokens")) / WINDOW * WINDOW;
+        json_object_foreach(json_object_get(reference, "perplexity_ctx512"), name, figures)
+        {
+            size_t count,
+                used = (size_t)json_integer_value(json_object_get(figures, "tokens")) / WINDOW * WINDOW;
             int32_t *ids = held_tokens(m, name, reference, &count);
             assert_true(count >= used && used > 0);
             double sum = 0;
@@ -142,7 +147,8 @@ static void whole_texts(void **state)
                 sum += window_nll(s, ids + at);
             size_t scored = used / WINDOW * (WINDOW - FIRST);
             assert_int_equal(scored, json_integer_value(json_object_get(figures, "scored")));
-            double ours = exp(sum / (double)scored), theirs = json_number_value(json_object_get(figures, "ppl"));
+            double ours = exp(sum / (double)scored),
+                   theirs = json_number_value(json_object_get(figures, "ppl"));
             printf("%s %s: perplexity %.4f, reference %.4f\n", demo_names[i], name, ours, theirs);
             if (fabs(ours / theirs - 1) > 1e-3)
                 fail_msg("%s, %s: perplexity %.4f, not %.4f", demo_names[i], name, ours, theirs);

@@ -125,7 +125,8 @@ static void any_cut_of_a_float_model(void **state)
 static void any_cut_of_quantized_models(void **state)
 {
     (void)state;
-    static const int types[] = {QT_Q8_0, QT_Q4_0, QT_Q5_1, QT_IQ4_NL, QT_MXFP4, QT_Q4_K, QT_Q6_K, QT_Q2_K, QT_IQ4_XS};
+    static const int types[] = {QT_Q8_0, QT_Q4_0, QT_Q5_1, QT_IQ4_NL, QT_MXFP4,
+                                QT_Q4_K, QT_Q6_K, QT_Q2_K, QT_IQ4_XS};
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         bool super = quant_type_info(types[i])->block_elems == 256;
         toy t = toy_llama();

@@ -8,8 +8,17 @@
 
 toy toy_llama(void)
 {
-    return (toy){.arch = "llama", .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 16, .ff = 96,
-                 .context = 512, .type = QT_F16, .head_type = -1, .seed = 1};
+    return (toy){.arch = "llama",
+                 .layers = 3,
+                 .width = 64,
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .head_dim = 16,
+                 .ff = 96,
+                 .context = 512,
+                 .type = QT_F16,
+                 .head_type = -1,
+                 .seed = 1};
 }
 
 float toy_random(uint64_t *state)
@@ -72,9 +81,9 @@ static void layer_tensors(make *m, const toy *t, int layer, uint64_t *state)
         const char *name;
         int n, k;
     } all[] = {
-        {"attn_q", qn, t->width},      {"attn_k", kn, t->width},     {"attn_v", kn, t->width},
-        {"attn_output", t->width, qn}, {"ffn_gate", t->ff, t->width}, {"ffn_up", t->ff, t->width},
-        {"ffn_down", t->width, t->ff}, {"attn_norm", 0, t->width},   {"ffn_norm", 0, t->width},
+        {"attn_q", qn, t->width},        {"attn_k", kn, t->width},        {"attn_v", kn, t->width},
+        {"attn_output", t->width, qn},   {"ffn_gate", t->ff, t->width},   {"ffn_up", t->ff, t->width},
+        {"ffn_down", t->width, t->ff},   {"attn_norm", 0, t->width},      {"ffn_norm", 0, t->width},
         {"attn_q_norm", 0, t->head_dim}, {"attn_k_norm", 0, t->head_dim},
     };
     for (size_t i = 0; i < COUNT_OF(all) - (norms ? 0 : 2); i++) {

@@ -1,0 +1,528 @@
+// Sessions through the public interface: what generate stops at, forks, truncation, steps, failures, allocations.
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/support.h"
+#include "base/mem.h"
+#include "model/toy.h"
+
+enum { CONTEXT = 200 };
+
+static irori_model *open_toy(int sessions)
+{
+    toy t = toy_llama();
+    irori_model_options o = {
+        .threads = 2, .context = CONTEXT, .sessions = sessions, .batch = 32, .no_pin = true};
+    return open_model(toy_save(&t, "session.gguf"), &o);
+}
+
+static const irori_logit_bias no_end[] = {{2, -INFINITY}};
+static const irori_sampling endless = {.logit_bias = no_end, .logit_bias_count = 1};
+
+static void add_tokens(irori_session *s, int n)
+{
+    irori_error e;
+    for (int i = 0; i < n; i++) {
+        int32_t id = 3 + (i * 37 + 11) % 250;
+        if (irori_session_add(s, &id, 1, &e))
+            fail_msg("%s", e.message);
+    }
+}
+
+static size_t held(const irori_session *s)
+{
+    size_t n;
+    assert_non_null(irori_session_tokens(s, &n));
+    return n;
+}
+
+typedef struct seen {
+    int calls, stop_at;  // returns false at this call
+    int cancel_at;
+    irori_session *s;
+    int32_t last;
+    char text[4096];
+    size_t bytes;
+} seen;
+
+static bool look(void *ctx, int32_t id, const char *text, size_t bytes)
+{
+    seen *x = ctx;
+    x->calls++;
+    x->last = id;
+    if (x->bytes + bytes < sizeof x->text)
+        memcpy(x->text + x->bytes, text, bytes);
+    x->bytes += bytes;
+    if (x->calls == x->cancel_at)
+        irori_session_cancel(x->s);
+    return x->calls != x->stop_at;
+}
+
+static void generate_needs_a_prompt(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);
+    irori_session *s = open_session(m, NULL);
+    irori_error e;
+    int32_t id;
+    assert_null(irori_session_logits(s));
+    assert_int_equal(irori_session_generate(s, 4, NULL, NULL, NULL, &e), IRORI_INVALID);
+    assert_non_null(strstr(e.message, "add"));
+    assert_int_equal(irori_session_sample(s, &id, NULL, &e), IRORI_INVALID);
+    assert_int_equal(irori_session_add(s, NULL, 0, &e), IRORI_OK);
+    assert_null(irori_session_logits(s));
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void generate_stops_at_max_tokens(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);
+    irori_session *s = open_session(m, &endless);
+    irori_generation g;
+    irori_error e;
+    add_tokens(s, 5);
+    assert_int_equal(irori_session_generate(s, 0, look, NULL, &g, &e), IRORI_OK);
+    assert_int_equal(g.completion_tokens, 0);
+    assert_int_equal(g.finish, IRORI_FINISH_LENGTH);
+    assert_int_equal(g.prompt_tokens, 5);
+    assert_true(g.first_token_seconds >= 0 && g.decode_seconds == 0);
+    seen x = {0};
+    assert_int_equal(irori_session_generate(s, 7, look, &x, &g, &e), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_LENGTH);
+    assert_int_equal(g.completion_tokens, 7);
+    assert_int_equal(g.prompt_tokens, 0);  // counted once
+    assert_true(x.calls == 7 || (x.calls == 8 && x.last == -1));
+    assert_int_equal(held(s), 12);
+    assert_non_null(irori_session_logits(s));
+    assert_int_equal(irori_session_generate(s, 3, NULL, NULL, NULL, &e), IRORI_OK);
+    assert_int_equal(held(s), 15);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void generate_stops_at_an_end_token(void **state)
+{
+    (void)state;
+    static const irori_logit_bias only_end[] = {{2, INFINITY}};
+    static const irori_sampling sampling = {
+        .logit_bias = only_end, .logit_bias_count = 1, .temperature = 1, .seed = 3};
+    irori_model *m = open_toy(1);
+    irori_session *s = open_session(m, &sampling);
+    irori_generation g;
+    seen x = {0};
+    add_tokens(s, 5);
+    assert_int_equal(irori_session_generate(s, 50, look, &x, &g, NULL), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_STOP);
+    assert_int_equal(g.completion_tokens, 1);
+    assert_int_equal(x.calls, 0);
+    size_t n;
+    const int32_t *ids = irori_session_tokens(s, &n);
+    assert_int_equal(n, 6);  // the end token was run
+    assert_int_equal(ids[5], 2);
+    assert_true(irori_token_ends_text(m, ids[5]));
+    // In a full context it is still an end.
+    assert_int_equal(irori_session_set_sampling(s, &endless, NULL), IRORI_OK);
+    assert_int_equal(irori_session_generate(s, CONTEXT - 6, NULL, NULL, &g, NULL), IRORI_OK);
+    assert_int_equal(held(s), CONTEXT);
+    assert_int_equal(irori_session_set_sampling(s, &sampling, NULL), IRORI_OK);
+    assert_int_equal(irori_session_generate(s, 5, NULL, NULL, &g, NULL), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_STOP);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void generate_stops_when_the_callback_says_so(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);
+    irori_session *s = open_session(m, &endless);
+    irori_generation g;
+    seen x = {.stop_at = 3};
+    add_tokens(s, 5);
+    assert_int_equal(irori_session_generate(s, 50, look, &x, &g, NULL), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_STOP);
+    assert_int_equal(x.calls, 3);  // and not once more
+    assert_int_equal(g.completion_tokens, 3);
+    assert_int_equal(held(s), 8);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void generate_stops_at_a_full_context(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);
+    irori_session *s = open_session(m, &endless);
+    irori_generation g;
+    irori_error e;
+    add_tokens(s, CONTEXT - 2);
+    assert_int_equal(irori_session_generate(s, 50, NULL, NULL, &g, &e), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_LENGTH);
+    assert_int_equal(g.completion_tokens, 3);  // the last one is chosen and not run
+    assert_int_equal(held(s), CONTEXT);
+    int32_t id = 5;
+    const float *logits = irori_session_logits(s);
+    assert_int_equal(irori_session_add(s, &id, 1, &e), IRORI_LIMIT);
+    assert_non_null(strstr(e.message, "200"));
+    assert_int_equal(irori_sessions_step(&s, &id, 1, &e), IRORI_LIMIT);
+    assert_ptr_equal(irori_session_logits(s), logits);  // nothing was run, nothing is lost
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void cancel_stops_and_the_session_goes_on(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);
+    irori_session *s = open_session(m, &endless);
+    irori_generation g;
+    irori_error e;
+    seen x = {.cancel_at = 4, .s = s};
+    add_tokens(s, 5);
+    assert_int_equal(irori_session_generate(s, 50, look, &x, &g, &e), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_CANCELED);
+    assert_int_equal(g.completion_tokens, 4);
+    assert_int_equal(held(s), 8);  // the fourth was shown and not run
+    add_tokens(s, 1);
+    x = (seen){0};
+    assert_int_equal(irori_session_generate(s, 4, look, &x, &g, &e), IRORI_OK);
+    assert_int_equal(g.finish, IRORI_FINISH_LENGTH);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+typedef struct canceler {
+    irori_session *s;
+    atomic_bool done;
+} canceler;
+
+static void *cancel_often(void *ctx)
+{
+    canceler *c = ctx;
+    for (int i = 0; i < 5000 && !atomic_load(&c->done); i++) {
+        irori_session_cancel(c->s);
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    }
+    return NULL;
+}
+
+static void cancel_from_another_thread(void **state)
+{
+    (void)state;
+    irori_model *m = open_demo("irori-tiny", 2);
+    irori_session *s = open_session(m, NULL);
+    int32_t ids[600];
+    for (int i = 0; i < 600; i++)
+        ids[i] = 100 + i;
+    pthread_t thread;
+    static canceler c;
+    c = (canceler){.s = s};
+    irori_error e;
+    assert_int_equal(pthread_create(&thread, NULL, cancel_often, &c), 0);
+    assert_int_equal(irori_session_add(s, ids, 600, &e), IRORI_CANCELED);
+    atomic_store(&c.done, true);
+    pthread_join(thread, NULL);
+    assert_true(held(s) < 600);
+    assert_null(irori_session_logits(s));
+    size_t done = held(s);
+    assert_int_equal(irori_session_add(s, ids + done, 600 - done, &e), IRORI_OK);
+    assert_non_null(irori_session_logits(s));
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void forks_and_truncation_equal_a_fresh_run(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(4);
+    int vocab = TOY_TOKENS;
+    irori_session *a = open_session(m, &endless), *b, *c = open_session(m, &endless);
+    add_tokens(a, 100);
+    assert_int_equal(irori_session_fork(&b, a, NULL), IRORI_OK);
+    assert_memory_equal(irori_session_logits(a), irori_session_logits(b), (size_t)vocab * sizeof(float));
+    irori_memory memory;
+    irori_get_memory(m, &memory);
+    assert_true(memory.kv_shared_bytes > 0 && memory.kv_shared_bytes == memory.kv_bytes);
+    int32_t id = 9;
+    assert_int_equal(irori_session_add(a, &id, 1, NULL), IRORI_OK);  // b keeps its logits through this
+    add_tokens(c, 100);
+    assert_memory_equal(irori_session_logits(b), irori_session_logits(c), (size_t)vocab * sizeof(float));
+    assert_int_equal(irori_session_truncate(b, 40, NULL), IRORI_OK);
+    assert_null(irori_session_logits(b));
+    assert_int_equal(irori_session_truncate(b, 41, NULL), IRORI_INVALID);
+    irori_session_free(c);
+    c = open_session(m, &endless);
+    add_tokens(c, 40);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(irori_session_add(i ? b : c, &id, 1, NULL), IRORI_OK);
+    }
+    assert_memory_equal(irori_session_logits(b), irori_session_logits(c), (size_t)vocab * sizeof(float));
+    assert_int_equal(held(a), 101);
+    irori_session_free(a);
+    irori_session_free(b);
+    irori_session_free(c);
+    irori_session_free(NULL);
+    irori_model_close(m);
+    irori_model_close(NULL);
+}
+
+static void steps_of_several_sessions(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(3);
+    irori_session *s[3], *alone = open_session(m, &endless);
+    int32_t ids[3] = {10, 20, 30};
+    static float want[TOY_TOKENS];
+    irori_error e;
+    for (int i = 0; i < 3; i++) {
+        s[i] = open_session(m, &endless);
+        add_tokens(s[i], 10 * i + 1);
+    }
+    assert_int_equal(irori_sessions_step(s, ids, 3, &e), IRORI_OK);
+    add_tokens(alone, 11);
+    assert_int_equal(irori_session_add(alone, &ids[1], 1, &e), IRORI_OK);
+    memcpy(want, irori_session_logits(alone), sizeof want);
+    assert_memory_equal(irori_session_logits(s[1]), want, sizeof want);
+
+    irori_session *twice[2] = {s[0], s[0]};
+    assert_int_equal(irori_sessions_step(twice, ids, 2, &e), IRORI_INVALID);
+    assert_non_null(strstr(e.message, "twice"));
+    assert_int_equal(irori_sessions_step(s, ids, 0, &e), IRORI_INVALID);
+    ids[2] = TOY_TOKENS;
+    assert_int_equal(irori_sessions_step(s, ids, 3, &e), IRORI_INVALID);
+    assert_non_null(strstr(e.message, "259"));
+    irori_model *other = open_toy(1);
+    irori_session *foreign[2] = {s[0], open_session(other, NULL)};
+    assert_int_equal(irori_sessions_step(foreign, ids, 2, &e), IRORI_INVALID);
+    irori_session_free(foreign[1]);
+    irori_model_close(other);
+    for (int i = 0; i < 3; i++)
+        irori_session_free(s[i]);
+    irori_session_free(alone);
+    irori_model_close(m);
+}
+
+static void score_agrees_with_steps(void **state)
+{
+    (void)state;
+    enum { N = 90 };
+    irori_model *m = open_toy(2);
+    irori_session *s = open_session(m, NULL), *one = open_session(m, NULL);
+    int32_t ids[N];
+    double whole[N], tail[N];
+    irori_error e;
+    for (int i = 0; i < N; i++)
+        ids[i] = 3 + i * 5 % 200;
+    assert_int_equal(irori_session_score(s, ids, N, 0, whole, &e), IRORI_INVALID);
+    assert_int_equal(irori_session_score(s, ids, N, 1, whole, &e), IRORI_OK);
+    assert_int_equal(held(s), N);
+    for (int i = 1; i < N; i++) {
+        assert_int_equal(irori_session_add(one, &ids[i - 1], 1, &e), IRORI_OK);
+        const float *logits = irori_session_logits(one);
+        double sum = 0, top = -INFINITY;
+        for (int k = 0; k < TOY_TOKENS; k++)
+            top = fmax(top, (double)logits[k]);
+        for (int k = 0; k < TOY_TOKENS; k++)
+            sum += exp((double)logits[k] - top);
+        assert_true(fabs(whole[i - 1] - ((double)logits[ids[i]] - top - log(sum))) < 1e-9);
+    }
+    static const size_t firsts[] = {2, 31, 32, 33, 64, 65, 89};
+    for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+        assert_int_equal(irori_session_truncate(s, 0, &e), IRORI_OK);
+        assert_int_equal(irori_session_score(s, ids, N, firsts[i], tail, &e), IRORI_OK);
+        for (size_t k = firsts[i]; k < N; k++)
+            assert_true(tail[k - firsts[i]] == whole[k - 1]);
+    }
+    assert_int_equal(irori_session_truncate(s, 40, &e), IRORI_OK);
+    assert_int_equal(irori_session_score(s, ids + 40, 1, 0, tail, &e),
+                     IRORI_INVALID);  // no logits after that
+    assert_int_equal(irori_session_truncate(s, 39, &e), IRORI_OK);
+    assert_int_equal(irori_session_add(s, ids + 39, 1, &e), IRORI_OK);
+    assert_int_equal(irori_session_score(s, ids + 40, N - 40, 0, tail, &e), IRORI_OK);
+    for (int k = 40; k < N; k++)
+        assert_true(tail[k - 40] == whole[k - 1]);
+    ids[3] = -1;
+    assert_int_equal(irori_session_score(s, ids, 5, 1, tail, &e), IRORI_INVALID);
+    assert_int_equal(irori_session_score(s, ids + 40, CONTEXT, 1, tail, &e), IRORI_LIMIT);
+    irori_session_free(s);
+    irori_session_free(one);
+    irori_model_close(m);
+}
+
+static void wrong_calls_are_refused(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    const char *path = toy_save(&t, "wrong.gguf");
+    static const struct {
+        irori_model_options o;
+        int rc;
+        const char *says;
+    } cases[] = {
+        {{.batch = -1}, IRORI_INVALID, "-1"},           {{.batch = 8193}, IRORI_INVALID, "8192"},
+        {{.context = -5}, IRORI_INVALID, "-5"},         {{.context = 513}, IRORI_LIMIT, "512"},
+        {{.sessions = -1}, IRORI_INVALID, "-1"},        {{.sessions = 5000}, IRORI_INVALID, "4096"},
+        {{.threads = -2}, IRORI_INVALID, "-2"},         {{.threads = 5000}, IRORI_INVALID, "1024"},
+        {{.cpu = "quantum"}, IRORI_INVALID, "quantum"},
+    };
+    irori_error e;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        irori_model *m = (irori_model *)&t;
+        assert_int_equal(irori_model_open(&m, path, &cases[i].o, &e), cases[i].rc);
+        assert_null(m);
+        if (!strstr(e.message, cases[i].says))
+            fail_msg("\"%s\" does not say %s", e.message, cases[i].says);
+        assert_int_equal(irori_model_open(&m, path, &cases[i].o, NULL), cases[i].rc);
+    }
+    irori_model *m;
+    assert_int_equal(irori_model_open(&m, "/nonexistent.gguf", NULL, &e), IRORI_NOTFOUND);
+    assert_int_equal(irori_model_open_vocabulary(&m, path, &e), IRORI_OK);
+    irori_session *s;
+    assert_int_equal(irori_session_new(&s, m, NULL, &e), IRORI_INVALID);
+    assert_null(s);
+    irori_model_close(m);
+    m = open_model(path, &(irori_model_options){.threads = 1});
+    s = open_session(m, NULL);
+    int32_t bad[] = {5, TOY_TOKENS}, *ids;
+    size_t n;
+    assert_int_equal(irori_session_add(s, bad, 2, &e), IRORI_INVALID);
+    assert_non_null(strstr(e.message, "token 1 is 259"));
+    assert_int_equal(held(s), 0);
+    bad[1] = -1;
+    assert_int_equal(irori_session_add(s, bad, 2, &e), IRORI_INVALID);
+    assert_null(irori_token_text(m, TOY_TOKENS, &n));
+    assert_null(irori_token_text(m, -1, &n));
+    assert_false(irori_token_ends_text(m, -1));
+    assert_false(irori_token_ends_text(m, 1 << 30));
+    assert_int_equal(irori_chat_tokens(m, "[]", NULL, NULL, true, &ids, &n, &e), IRORI_UNSUPPORTED);
+    static const irori_sampling hot = {.temperature = -1}, unset = {.logit_bias_count = 2};
+    assert_int_equal(irori_session_set_sampling(s, &hot, &e), IRORI_INVALID);
+    assert_non_null(strstr(e.message, "temperature is -1"));
+    assert_int_equal(irori_session_set_sampling(s, &unset, &e), IRORI_INVALID);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+static void decoding_allocates_nothing(void **state)
+{
+    (void)state;
+    irori_model *m = open_demo("irori-tiny-draft", 2);
+    static const irori_sampling all = {.temperature = 0.9f,
+                                       .top_k = 50,
+                                       .top_p = 0.9f,
+                                       .min_p = 0.01f,
+                                       .typical_p = 0.95f,
+                                       .repeat_penalty = 1.1f,
+                                       .frequency_penalty = 0.1f,
+                                       .presence_penalty = 0.1f,
+                                       .dry_multiplier = 0.5f,
+                                       .seed = 7};
+    irori_session *s = open_session(m, &all);
+    irori_error e;
+    assert_int_equal(irori_session_add_text(s, "The king said", 13, 0, &e), IRORI_OK);
+    irori_generation g;
+    seen x = {0};
+    assert_int_equal(irori_session_generate(s, 8, look, &x, &g, &e), IRORI_OK);
+    irori_memory before, after;
+    irori_get_memory(m, &before);
+    size_t made = 0;
+    while (made < 32) {
+        assert_int_equal(irori_session_generate(s, 32 - made, look, &x, &g, &e), IRORI_OK);
+        made += g.completion_tokens;
+    }
+    irori_get_memory(m, &after);
+    assert_int_equal(after.allocations, before.allocations);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
+// Opens, talks, forks, closes; the first failure's status.
+static int whole_life(const char *path)
+{
+    irori_model_options o = {.threads = 2, .context = 256, .sessions = 2, .no_pin = true};
+    static const irori_sampling dry = {.dry_multiplier = 1, .logit_bias = no_end, .logit_bias_count = 1};
+    irori_model *m = NULL;
+    irori_session *s = NULL, *f = NULL;
+    irori_model_info info;
+    irori_error e = {0};
+    int rc = irori_model_open(&m, path, &o, &e);
+    if (!rc)
+        irori_model_get_info(m, &info);
+    if (!rc)
+        rc = irori_session_new(&s, m, &dry, &e);
+    if (!rc)
+        rc = irori_session_add_text(s, "Some words", 10, IRORI_TOKENIZE_BOS, &e);
+    if (!rc)
+        rc = irori_session_fork(&f, s, &e);
+    if (!rc)
+        rc = irori_session_generate(s, 3, look, &(seen){0}, NULL, &e);
+    if (!rc)
+        rc = irori_session_generate(f, 3, look, &(seen){0}, NULL, &e);
+    if (rc && (e.code != rc || !e.message[0]))
+        fail_msg("status %d without a message", rc);
+    irori_session_free(f);
+    irori_session_free(s);
+    irori_model_close(m);
+    return rc;
+}
+
+static void every_failed_allocation_is_survived(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.layers = 1;
+    char path[256];
+    snprintf(path, sizeof path, "%s", toy_save(&t, "sweep.gguf"));
+    assert_int_equal(whole_life(path), IRORI_OK);
+    mem_stats before, after;
+    mem_get_stats(&before);
+    int failures = 0;
+    for (uint64_t n = 1;; n++) {
+        mem_fail_nth(n);
+        int rc = whole_life(path);
+        mem_fail_nth(0);
+        mem_get_stats(&after);
+        assert_int_equal(after.bytes, before.bytes);
+        if (rc == IRORI_OK)  // past the last allocation
+            break;
+        if (rc != IRORI_NOMEM)
+            fail_msg("allocation %d: status %d", (int)n, rc);
+        failures++;
+        assert_true(n < 5000);
+    }
+    assert_true(failures > 40);
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    toy_clean();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(generate_needs_a_prompt),
+        cmocka_unit_test(generate_stops_at_max_tokens),
+        cmocka_unit_test(generate_stops_at_an_end_token),
+        cmocka_unit_test(generate_stops_when_the_callback_says_so),
+        cmocka_unit_test(generate_stops_at_a_full_context),
+        cmocka_unit_test(cancel_stops_and_the_session_goes_on),
+        cmocka_unit_test(cancel_from_another_thread),
+        cmocka_unit_test(forks_and_truncation_equal_a_fresh_run),
+        cmocka_unit_test(steps_of_several_sessions),
+        cmocka_unit_test(score_agrees_with_steps),
+        cmocka_unit_test(wrong_calls_are_refused),
+        cmocka_unit_test(decoding_allocates_nothing),
+        cmocka_unit_test(every_failed_allocation_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, clean);
+}
