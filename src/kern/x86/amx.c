@@ -1,4 +1,5 @@
-// The AMX overlay, and the way through a matrix that its kernels share: batches of tokens, chunks of columns, panels.
+// The AMX overlay, and the way through a matrix that its kernels share: batches of tokens, chunks of columns,
+// panels.
 #include "kern/x86/amx.h"
 
 #include "kern/overlay.h"

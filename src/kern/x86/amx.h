@@ -1,6 +1,6 @@
-// Inside of the AMX overlay: what its files share. A tile multiply takes 16 cycles for 16 tokens x 64 columns x 16
-// rows whatever the columns, and fewer with fewer tokens; so tokens are cut into equal tiles of at most 16. Its
-// result is there after 52 cycles, so four sums take turns: tiles of tokens come in pairs.
+// Inside of the AMX overlay: what its files share. A tile multiply takes 16 cycles for 16 tokens x 64 columns
+// x 16 rows whatever the columns, and fewer with fewer tokens; so tokens are cut into equal tiles of at most
+// 16. Its result is there after 52 cycles, so four sums take turns: tiles of tokens come in pairs.
 #ifndef KERN_X86_AMX_H
 #define KERN_X86_AMX_H
 
@@ -33,8 +33,8 @@ typedef float amx_sums[2][AMX_TOKENS][KERN_PANEL];  // of a pair
 typedef void amx_panel_fn(const amx_pass *x, int p);
 typedef void amx_prepare_fn(const amx_pass *x, amx_mins *mins);
 
-// Runs `panel` over all passes, each prepared by `prepare` if not NULL, with tiles shaped for `step` columns a
-// multiply (32 or 64): 0-3 hold results, 4 and 5 activations, 6 and 7 weights.
+// Runs `panel` over all passes, each prepared by `prepare` if not NULL, with tiles shaped for `step` columns
+// a multiply (32 or 64): 0-3 hold results, 4 and 5 activations, 6 and 7 weights.
 void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, const kern_weight *w,
                     const kern_act *a, int t0, int t1, int p0, int p1, float *y, size_t ldy);
 

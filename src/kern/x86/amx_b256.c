@@ -1,5 +1,5 @@
-// AMX products with super-blocks of 256 columns. Codes and sub-scales are multiplied first, exactly, into one or
-// two planes of bytes, so that a whole super-block adds up inside the tiles and is folded to float once:
+// AMX products with super-blocks of 256 columns. Codes and sub-scales are multiplied first, exactly, into one
+// or two planes of bytes, so that a whole super-block adds up inside the tiles and is folded to float once:
 //   Q2_K          sc * u <= 45: one unsigned plane
 //   Q3_K          -sc * (u - 4) in -128..124: one signed plane, the sign turned back in the fold
 //   Q4_K, Q5_K    u * (sc & 7) and u * (sc >> 3), both below 256, so that 16-bit multiplies do two codes at
@@ -7,9 +7,9 @@
 //   Q6_K, IQ4_XS  sc * (u - off) in 16 bits, low byte unsigned and high byte signed; I = first + 256 * second
 // Planes are built once per panel and super-block and meet all tokens of the pass.
 //
-// Mins meet the sums of 16 activations in tiles too, as BF16: a sum is a multiple of 16 plus 0..15, both exact in 8
-// bits, and the products add up to exact whole numbers below 2^24. All this keeps work away from the vector units,
-// which do little while tiles multiply: folding a token is what limits speed.
+// Mins meet the sums of 16 activations in tiles too, as BF16: a sum is a multiple of 16 plus 0..15, both
+// exact in 8 bits, and the products add up to exact whole numbers below 2^24. All this keeps work away from
+// the vector units, which do little while tiles multiply: folding a token is what limits speed.
 #include "kern/x86/amx.h"
 
 enum {
@@ -107,7 +107,8 @@ typedef struct results {
     float M[2][AMX_TOKENS][KERN_PANEL];
 } results;
 
-// C += activations in A times weights in B, where `high` says whether the weights are those of the second plane.
+// C += activations in A times weights in B, where `high` says whether the weights are those of the second
+// plane.
 #define DOT(C, A, B, high)                                                         \
     do {                                                                           \
         if (type == QT_Q3_K || ((type == QT_Q6_K || type == QT_IQ4_XS) && (high))) \
@@ -116,16 +117,16 @@ typedef struct results {
             _tile_dpbsud(C, A, B);                                                 \
     } while (0)
 
-// What a tile holds is stored right before it is needed again, so that the store hides behind the multiplies on
-// the other three.
+// What a tile holds is stored right before it is needed again, so that the store hides behind the multiplies
+// on the other three.
 #define TURN(C, before)              \
     do {                             \
         _tile_stored(C, before, 64); \
         _tile_zero(C);               \
     } while (0)
 
-// Four multiplies: both tiles of tokens with two tiles of weights. Two planes: those of columns 64i..64i+63. One
-// plane: that of columns 64i.. and that of columns 128 + 64i...
+// Four multiplies: both tiles of tokens with two tiles of weights. Two planes: those of columns 64i..64i+63.
+// One plane: that of columns 64i.. and that of columns 128 + 64i...
 KERN_INLINE void step(int type, const planes *w, const pair *x, int i, results *before)
 {
     const int one = plane_count(type) == 1, other = one ? i + 2 : i, mins = kern_has_min(type);
@@ -197,8 +198,8 @@ KERN_INLINE void fold_part(int type, const amx_pass *x, const planes *w, int b, 
     fold(type, x, w, b, j, h, from, from + each < x->m ? from + each : x->m, r, sums[j][h]);
 }
 
-// One super-block of a panel meets all tiles of the pass. While a pair is multiplied the one before is folded, in
-// parts between the multiplies: the processor looks ahead some 500 steps, less than either takes.
+// One super-block of a panel meets all tiles of the pass. While a pair is multiplied the one before is
+// folded, in parts between the multiplies: the processor looks ahead some 500 steps, less than either takes.
 KERN_INLINE void super_block(int type, const amx_pass *x, const planes *w, int b, amx_sums *sums)
 {
     results r;

@@ -1,8 +1,8 @@
 // Attention of up to 16 query rows over one page of 64 keys, F16 keys and values, F32 sums: scores, online
 // softmax, values, for at most six rows at a time (6 rows x 64 keys: 24 registers of sums).
 //
-// A row's numbers do not depend on its company: every sum runs over head or keys in order, in a register of its
-// own, and rows that see different parts of the page share only the keys that all of them see.
+// A row's numbers do not depend on its company: every sum runs over head or keys in order, in a register of
+// its own, and rows that see different parts of the page share only the keys that all of them see.
 #include <math.h>
 
 #include "kern/x86/avx512_math.h"

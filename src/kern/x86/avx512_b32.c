@@ -1,8 +1,9 @@
 // Matrix products with blocks of 32 columns and a float scale each. Up to FEW tokens the codes go from the
-// packed block through registers into the dot products; for more, eight blocks of a panel at a time are unpacked
-// into a scratch that stays in L1 and serves all tokens.
+// packed block through registers into the dot products; for more, eight blocks of a panel at a time are
+// unpacked into a scratch that stays in L1 and serves all tokens.
 //
-// I = dot(u, q) - off * sum(q) is exact, the dot product starting from -off * sum(q); then one float step a block.
+// I = dot(u, q) - off * sum(q) is exact, the dot product starting from -off * sum(q); then one float step a
+// block.
 #include "kern/x86/avx512_codes.h"
 
 enum {

@@ -89,7 +89,8 @@ KERN_INLINE int avx512_chunk(int type)
     return type == QT_IQ4_XS ? 1 : type == QT_Q4_K || type == QT_Q5_K ? 2 : 4;
 }
 
-// Codes of columns 4g..4g+3 of piece chunk*avx512_chunk() + p of a super-block; p and g compile-time constants.
+// Codes of columns 4g..4g+3 of piece chunk*avx512_chunk() + p of a super-block; p and g compile-time
+// constants.
 KERN_INLINE __m512i avx512_codes_b256(int type, const uint8_t *block, int chunk, int p, int g, __m512i table)
 {
     const uint8_t *low = block + kern_at_low(type);

@@ -1,5 +1,6 @@
-// Matrix products with F32, F16, BF16 weights, all in F32. Every output is one chain of fused multiply-adds over the columns in order, so speed comes from many chains at once:
-// PANELS panels side by side for a token or two, TILE tokens over two panels for more.
+// Matrix products with F32, F16, BF16 weights, all in F32. Every output is one chain of fused multiply-adds
+// over the columns in order, so speed comes from many chains at once: PANELS panels side by side for a token
+// or two, TILE tokens over two panels for more.
 #include "kern/x86/avx512.h"
 
 enum {

@@ -4,9 +4,9 @@
 
 #include "kern/x86/avx512.h"
 
-// exp(x), off by at most 1.3 units in the last place in the normal range; 0 from -104 down,
-// infinity from 89 up. x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by a polynomial (coefficients of Cephes expf,
-// Moshier), 2^n by the scale instruction, which also makes the subnormals.
+// exp(x), off by at most 1.3 units in the last place in the normal range; 0 from -104 down, infinity from 89
+// up. x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by a polynomial (coefficients of Cephes expf, Moshier), 2^n
+// by the scale instruction, which also makes the subnormals.
 KERN_INLINE __m512 avx512_exp(__m512 x)
 {
     x = _mm512_min_ps(_mm512_set1_ps(104.0f), _mm512_max_ps(_mm512_set1_ps(-104.0f), x));
