@@ -215,11 +215,19 @@ static int usage(const char *what, const char *value)
     return 2;
 }
 
+// A whole positive number; 0 when the text is anything else.
+static int number(const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    return *text && !*end && n > 0 && n <= 1 << 20 ? (int)n : 0;
+}
+
 static bool parse_list(char *text, bool types, int *out, int *n)
 {
     *n = 0;
-    for (char *p = strtok(text, ","); p && *n < MAX_LIST; p = strtok(NULL, ",")) {
-        out[*n] = types ? quant_type_from_name(p) : atoi(p);
+    for (char *item = strsep(&text, ","); item && *n < MAX_LIST; item = strsep(&text, ",")) {
+        out[*n] = types ? quant_type_from_name(item) : number(item);
         if (out[*n] < (types ? 0 : 1) || (types && !quant_type_info(out[*n])->decode))
             return false;
         ++*n;
@@ -245,11 +253,11 @@ static int parse(options *o, int argc, char **argv)
         else if (strcmp(name, "--tokens") == 0)
             good = parse_list(value, false, o->tokens, &o->n_tokens);
         else if (strcmp(name, "--rows") == 0)
-            good = (o->rows = atoi(value)) > 0;
+            good = (o->rows = number(value)) > 0;
         else if (strcmp(name, "--columns") == 0)
-            good = (o->columns = atoi(value)) > 0 && o->columns % KERN_SUPER == 0;
+            good = (o->columns = number(value)) > 0 && o->columns % KERN_SUPER == 0;
         else if (strcmp(name, "--seconds") == 0)
-            good = (o->seconds = atof(value)) > 0.0;
+            good = (o->seconds = strtod(value, NULL)) > 0.0;
         else
             return usage("no such option", name);
         if (!good)
