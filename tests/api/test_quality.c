@@ -7,7 +7,7 @@
 #include "api/requant.h"
 #include "api/support.h"
 
-enum { WINDOW = 512, FEW = 2, MANY = 8 };
+enum { WINDOW = 512, FEW = 2, MANY = 16 };
 
 // Mean -log p of the second halves of the first windows.
 static double mean_nll(const char *path, int windows)
