@@ -6,9 +6,12 @@
 
 enum { T = 4 };  // tokens a tile, as in avx2_b32.c
 
-// Tokens too few for a tile go alone, up to this many: on a Xeon of 2023 (kern_bench --isa avx2 --tokens 1,4) a tile
-// of 4 cost 2.0 times one token with Q4_K, 1.8 with Q6_K.
-enum { ALONE = 1 };
+// Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
+// of 4 costs as much as 1.9 single tokens of Q4_K, 1.6 of Q6_K and Q3_K, 2.9 of IQ4_XS.
+KERN_INLINE int alone(int type)
+{
+    return kern_code_max(type) > 63 ? 2 : 1;
+}
 
 KERN_INLINE int groups_of(int type)
 {
@@ -250,7 +253,7 @@ KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t
         for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {
             int tokens = t1 - t < KERN_AVX2_BATCH ? t1 - t : KERN_AVX2_BATCH;
             float *out = y + (size_t)t * ldy + (size_t)p * KERN_PANEL;
-            int rest = tokens % T <= ALONE ? tokens % T : 0;
+            int rest = tokens % T <= alone(type) ? tokens % T : 0;
             if (tokens > rest)
                 panel_many(type, w, a, p, t, tokens - rest, out, ldy);
             for (int i = tokens - rest; i < tokens; i++)

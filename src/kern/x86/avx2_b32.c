@@ -8,9 +8,12 @@
 
 enum { T = 4 };  // tokens a tile: 4 sums, 4 float sums and the code fit in 16 registers
 
-// Tokens too few for a tile go alone, up to this many: on a Xeon of 2023 (kern_bench --isa avx2 --tokens 1,4) a tile
-// of 4 cost 3.7 times one token with Q4_0, 3.4 with Q8_0.
-enum { ALONE = 3 };
+// Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
+// of 4 costs as much as 2.9 single tokens of Q4_0, 2.5 of Q5_0, 3.2 of Q8_0, 4.3 of IQ4_NL.
+KERN_INLINE int alone(int type)
+{
+    return kern_code_max(type) > 63 ? 3 : 2;
+}
 
 // How many groups of 4 columns may be summed in int16: 2 * 127 * max * groups <= 32767.
 KERN_INLINE int groups_of(int max)
@@ -180,7 +183,7 @@ KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t
         for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {
             int tokens = t1 - t < KERN_AVX2_BATCH ? t1 - t : KERN_AVX2_BATCH;
             float *out = y + (size_t)t * ldy + (size_t)p * KERN_PANEL;
-            int rest = tokens % T <= ALONE ? tokens % T : 0;
+            int rest = tokens % T <= alone(type) ? tokens % T : 0;
             if (tokens > rest)
                 panel_many(type, w, a, p, t, tokens - rest, out, ldy);
             for (int i = tokens - rest; i < tokens; i++)
