@@ -127,8 +127,10 @@ void toy_build(make *m, const toy *t)
     key_u32(m, t, "attention.head_count", t->heads);
     key_u32(m, t, "attention.head_count_kv", t->kv_heads);
     key_u32(m, t, "attention.key_length", t->head_dim);
-    key_u32(m, t, "attention.value_length", t->head_dim);
-    key_u32(m, t, "rope.dimension_count", t->head_dim);
+    if (!is(t->without, "llama.attention.key_length")) {  // the others would bound it
+        key_u32(m, t, "attention.value_length", t->head_dim);
+        key_u32(m, t, "rope.dimension_count", t->head_dim);
+    }
     key_u32(m, t, "feed_forward_length", t->ff);
     key_u32(m, t, "context_length", t->context);
     if (t->window)

@@ -1,0 +1,298 @@
+// Loading: what a file must have, and that each lack is refused with its name and numbers.
+#include "model/tests.h"
+
+static enum graph_form form_of(int type)
+{
+    (void)type;
+    return GRAPH_F32;
+}
+
+int load_toy(const toy *t, model *m, loaded *l, err *e)
+{
+    toy_build(&l->made, t);
+    const buf *b = make_finish(&l->made);
+    *e = (err){0};
+    int rc = gguf_open_memory(&l->file, b->data, b->len, e);
+    return rc ? rc : model_load(m, l->file, form_of, e);
+}
+
+void unload(model *m, loaded *l)
+{
+    model_done(m);
+    gguf_close(l->file);
+    make_done(&l->made);
+}
+
+static void expect_refused(const toy *t, int code, const char *one, const char *two)
+{
+    model m = {0};
+    loaded l = {0};
+    err e;
+    int rc = load_toy(t, &m, &l, &e);
+    if (rc != code)
+        fail_msg("%s / %s: status %d, not %d (%s)", one, two, rc, code, e.msg);
+    if (!strstr(e.msg, one) || !strstr(e.msg, two))
+        fail_msg("\"%s\" names not both \"%s\" and \"%s\"", e.msg, one, two);
+    assert_null(strchr(e.msg, '\n'));
+    unload(&m, &l);
+}
+
+static void good_models_load(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    for (int i = 0; i < 3; i++) {
+        t.arch = i == 1 ? "qwen3" : "llama";
+        t.head_type = i == 2 ? QT_Q8_0 : -1;
+        model m;
+        loaded l = {0};
+        err e;
+        assert_int_equal(load_toy(&t, &m, &l, &e), ST_OK);
+        assert_string_equal(m.arch_name, t.arch);
+        assert_int_equal(m.params.vocab, TOY_TOKENS);
+        assert_int_equal(m.params.head_dim, 16);
+        assert_int_equal(m.kv.layers, 3);
+        assert_int_equal(m.params.rope_neox, i == 1);
+        int attends = 0;
+        for (int k = 0; k < m.graph.n_ops; k++)
+            attends += m.graph.ops[k].kind == GRAPH_ATTEND;
+        assert_int_equal(attends, 3);
+        assert_int_equal(m.graph.n_weights, 3 * 7 + 2);  // the table is looked up, and the head multiplied
+        assert_string_equal(model_quantization_name(l.file), "F16");
+        assert_true(model_parameter_count(l.file) > 3 * 4 * 64 * 64);
+        unload(&m, &l);
+    }
+    assert_string_equal(model_arch_at(0), "llama");
+    assert_string_equal(model_arch_at(1), "qwen3");
+    assert_null(model_arch_at(2));
+}
+
+static void each_missing_key_is_named(void **state)
+{
+    (void)state;
+    static const char *const needed[] = {
+        "general.architecture",
+        "llama.block_count",
+        "llama.embedding_length",
+        "llama.attention.head_count",
+        "llama.context_length",
+        "llama.feed_forward_length",
+        "llama.attention.layer_norm_rms_epsilon",
+    };
+    for (size_t i = 0; i < COUNT_OF(needed); i++) {
+        toy t = toy_llama();
+        t.without = needed[i];
+        expect_refused(&t, ST_FORMAT, needed[i], "missing");
+    }
+    // What has a default.
+    static const char *const optional[] = {"llama.attention.key_length", "llama.attention.value_length",
+                                           "llama.rope.dimension_count", "llama.rope.freq_base"};
+    for (size_t i = 0; i < COUNT_OF(optional); i++) {
+        toy t = toy_llama();
+        t.without = optional[i];
+        model m;
+        loaded l = {0};
+        err e;
+        assert_int_equal(load_toy(&t, &m, &l, &e), ST_OK);
+        assert_int_equal(m.params.head_dim, 16);
+        assert_int_equal(m.params.rope_dims, 16);
+        unload(&m, &l);
+    }
+}
+
+static void each_missing_or_misshapen_tensor_is_named(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "token_embd.weight",        "output_norm.weight",    "blk.2.attn_q.weight",
+        "blk.0.attn_k.weight",      "blk.1.attn_v.weight",   "blk.2.attn_norm.weight",
+        "blk.2.attn_output.weight", "blk.1.ffn_norm.weight", "blk.0.ffn_gate.weight",
+        "blk.1.ffn_up.weight",      "blk.2.ffn_down.weight", "blk.1.attn_q_norm.weight",
+        "blk.2.attn_k_norm.weight",
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        toy t = toy_llama();
+        t.arch = "qwen3";
+        t.without = names[i];
+        expect_refused(&t, ST_FORMAT, names[i], "missing");
+        t.without = NULL;
+        if (i == 0)
+            continue;  // one row more is a larger vocabulary
+        t.misshapen = names[i];
+        expect_refused(&t, ST_FORMAT, names[i], "needed");
+    }
+    toy t = toy_llama();
+    t.misshapen = "blk.0.attn_k.weight";
+    expect_refused(&t, ST_FORMAT, "64 x 33", "64 x 32");
+    t = toy_llama();
+    t.head_type = QT_F16;
+    t.misshapen = "output.weight";
+    expect_refused(&t, ST_FORMAT, "output.weight", "64 x 259");
+    t = toy_llama();
+    t.rows = TOY_TOKENS - 1;
+    expect_refused(&t, ST_FORMAT, "259", "258");
+}
+
+static void absurd_numbers_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        uint32_t v;
+        int code;
+        const char *says;
+    } cases[] = {
+        {"llama.block_count", 0, ST_FORMAT, "allowed 1..4096"},
+        {"llama.block_count", UINT32_MAX, ST_FORMAT, "4294967295"},
+        {"llama.block_count", 4, ST_FORMAT, "blk.3."},
+        {"llama.embedding_length", 0, ST_FORMAT, "is 0"},
+        {"llama.embedding_length", 1u << 30, ST_FORMAT, "1073741824"},
+        {"llama.attention.head_count", 0, ST_FORMAT, "is 0"},
+        {"llama.attention.head_count", 3, ST_FORMAT, "3 heads"},
+        {"llama.attention.head_count_kv", 0, ST_FORMAT, "is 0"},
+        {"llama.attention.head_count_kv", 8, ST_FORMAT, "allowed 1..4"},
+        {"llama.attention.head_count_kv", 3, ST_FORMAT, "3 KV heads"},
+        {"llama.attention.key_length", 8, ST_FORMAT, "allowed 16..512"},
+        {"llama.attention.key_length", 528, ST_FORMAT, "528"},
+        {"llama.attention.key_length", 24, ST_FORMAT, "is 16, allowed 0..24"},
+        {"llama.attention.value_length", 32, ST_UNSUPPORTED, "32"},
+        {"llama.rope.dimension_count", 18, ST_FORMAT, "allowed 0..16"},
+        {"llama.rope.dimension_count", 15, ST_UNSUPPORTED, "15"},
+        {"llama.feed_forward_length", 1u << 31, ST_FORMAT, "2147483648"},
+        {"llama.context_length", 0, ST_FORMAT, "is 0"},
+        {"llama.attention.sliding_window", UINT32_MAX, ST_FORMAT, "4294967295"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        toy t = toy_llama();
+        t.window = 8;
+        t.other_key = cases[i].key;
+        t.other_value = cases[i].v;
+        if (strcmp(cases[i].says, "is 16, allowed 0..24") == 0) {
+            expect_refused(&t, ST_UNSUPPORTED, "head size 24", "16");
+            continue;
+        }
+        expect_refused(&t, cases[i].code, cases[i].says, "(memory)");
+    }
+    static const struct {
+        const char *key;
+        float v;
+    } floats[] = {
+        {"llama.attention.layer_norm_rms_epsilon", -1},
+        {"llama.attention.layer_norm_rms_epsilon", NAN},
+        {"llama.rope.freq_base", 0},
+        {"llama.rope.freq_base", -5},
+        {"llama.rope.freq_base", INFINITY},
+    };
+    for (size_t i = 0; i < COUNT_OF(floats); i++) {
+        toy t = toy_llama();
+        t.other_key = floats[i].key;
+        t.other_float = floats[i].v;
+        expect_refused(&t, ST_FORMAT, "(memory)", isfinite(floats[i].v) ? "out of range" : "finite");
+    }
+}
+
+// A head's size that follows from the width is bounded like one that is written.
+static void derived_head_sizes_are_bounded(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.without = "llama.attention.key_length";
+    t.width = 1024;
+    t.heads = t.kv_heads = 1;
+    t.head_dim = 1024;
+    t.layers = 1;
+    expect_refused(&t, ST_UNSUPPORTED, "head size 1024", "16..512");
+    t.width = 64;
+    t.heads = t.kv_heads = 64;
+    t.head_dim = 1;
+    expect_refused(&t, ST_UNSUPPORTED, "head size 1", "16..512");
+}
+
+static void wrong_kinds(make *m, const void *ctx)
+{
+    make_str(m, ctx, "many");
+}
+
+static void negative(make *m, const void *ctx)
+{
+    make_int(make_key(m, ctx, GGUF_I32), UINT32_MAX, 4);
+}
+
+static void keys_of_another_kind_are_refused(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"llama.block_count", "llama.attention.head_count_kv",
+                                       "llama.rope.freq_base"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        toy t = toy_llama();
+        t.without = t.more_ctx = keys[i];
+        t.more = wrong_kinds;
+        model m = {0};
+        loaded l = {0};
+        err e;
+        assert_true(load_toy(&t, &m, &l, &e) < 0);  // by the gguf room or by this one
+        assert_non_null(strstr(e.msg, keys[i]));
+        unload(&m, &l);
+        t.more = negative;
+        if (i == 2)
+            continue;
+        assert_true(load_toy(&t, &m, &l, &e) < 0);
+        assert_non_null(strstr(e.msg, keys[i]));
+        unload(&m, &l);
+    }
+}
+
+static void unknown_architectures_are_named(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.arch = "gpt5";
+    expect_refused(&t, ST_UNSUPPORTED, "\"gpt5\"", "llama, qwen3");
+    t.arch = "llam";
+    expect_refused(&t, ST_UNSUPPORTED, "\"llam\"", "llama, qwen3");
+}
+
+static void every_failed_allocation_is_survived(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    mem_stats before, after;
+    loaded l = {0};
+    toy_build(&l.made, &t);
+    const buf *b = make_finish(&l.made);
+    assert_int_equal(gguf_open_memory(&l.file, b->data, b->len, NULL), ST_OK);
+    mem_get_stats(&before);
+    for (uint64_t n = 1;; n++) {
+        model m;
+        err e = {0};
+        mem_fail_nth(n);
+        int rc = model_load(&m, l.file, form_of, &e);
+        mem_fail_nth(0);
+        model_done(&m);
+        mem_get_stats(&after);
+        assert_int_equal(after.bytes, before.bytes);
+        if (rc == ST_OK) {
+            assert_true(n > 5);
+            break;
+        }
+        assert_int_equal(rc, ST_NOMEM);
+        assert_true(e.msg[0]);
+    }
+    gguf_close(l.file);
+    make_done(&l.made);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_models_load),
+        cmocka_unit_test(each_missing_key_is_named),
+        cmocka_unit_test(each_missing_or_misshapen_tensor_is_named),
+        cmocka_unit_test(absurd_numbers_are_refused),
+        cmocka_unit_test(derived_head_sizes_are_bounded),
+        cmocka_unit_test(keys_of_another_kind_are_refused),
+        cmocka_unit_test(unknown_architectures_are_named),
+        cmocka_unit_test(every_failed_allocation_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL) + run_rope_tests();
+}
