@@ -1,6 +1,7 @@
 // What the well-known keys must be. A model file with a vocabulary of integers or a text where a count
 // belongs is refused at open, with the key's name, instead of failing strangely later. Keys that are not
 // listed may be anything: files carry what their makers like.
+#include <stdio.h>
 #include <string.h>
 
 #include "gguf/internal.h"
@@ -179,13 +180,10 @@ static unsigned kinds_of(uint32_t type)
 static int wrong_kind(const char *key, size_t n, const uint8_t *value, unsigned allowed, err *e)
 {
     char need[200] = "";
-    for (size_t i = 0; i < COUNT_OF(kind_names); i++) {
-        if (!(allowed & kind_names[i].bit))
-            continue;
-        if (need[0])
-            strcat(need, " or ");
-        strcat(need, kind_names[i].text);
-    }
+    size_t at = 0;
+    for (size_t i = 0; i < COUNT_OF(kind_names) && at < sizeof need; i++)
+        if (allowed & kind_names[i].bit)
+            at += (size_t)snprintf(need + at, sizeof need - at, "%s%s", at ? " or " : "", kind_names[i].text);
     uint32_t type = gguf_load_u32(value);
     bool array = type == GGUF_ARRAY;
     return err_set(e, ST_FORMAT, "key %.*s is %s%s (type %u), needed is %s", gguf_scan_shown(key, n), key,

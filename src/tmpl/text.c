@@ -19,7 +19,7 @@ size_t tmpl_float_repr(double f, char out[40])
             break;
     }
     char *mark = strchr(e, 'e');
-    int exponent = atoi(mark + 1);
+    int exponent = (int)strtol(mark + 1, NULL, 10);
     if (exponent < -4 || exponent >= 16) {
         *mark = 0;
         return (size_t)snprintf(out, 40, "%se%c%02d", e, exponent < 0 ? '-' : '+', abs(exponent));
