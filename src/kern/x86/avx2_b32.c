@@ -6,7 +6,7 @@
 // (|w| times q with w's sign), many tokens take them as two planes of 4 bits, which is one instruction less.
 #include "kern/x86/avx2.h"
 
-enum { T = 4 };  // tokens a tile: 4 sums, 4 float sums and the code fit in 16 registers
+enum { T = 4 };  // tokens a tile: 8 sums, 2 registers of codes, an activation and a product fit in 16
 
 // Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
 // of 4 costs as much as 2.9 single tokens of Q4_0, 2.5 of Q5_0, 3.2 of Q8_0, 4.3 of IQ4_NL.
