@@ -309,6 +309,83 @@ static void steps_of_several_sessions(void **state)
     irori_model_close(m);
 }
 
+// Sessions whose texts differ fill the store before each fills its context: the step says so and takes nothing.
+static void a_full_store_keeps_what_there_is(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);  // pages for one context, and one more
+    irori_session *s[2] = {open_session(m, &endless), open_session(m, &endless)};
+    irori_error e;
+    add_tokens(s[0], CONTEXT);
+    add_tokens(s[1], 64);
+    static float before[TOY_TOKENS];
+    memcpy(before, irori_session_logits(s[1]), sizeof before);
+    int32_t ids[64] = {7};
+    assert_int_equal(irori_session_add(s[1], ids, 64, &e), IRORI_LIMIT);
+    assert_non_null(strstr(e.message, "64"));
+    assert_int_equal(irori_sessions_step(&s[1], ids, 1, &e), IRORI_LIMIT);
+    assert_int_equal(held(s[1]), 64);
+    assert_memory_equal(irori_session_logits(s[1]), before, sizeof before);
+    irori_generation g;
+    assert_int_equal(irori_session_generate(s[1], 5, NULL, NULL, &g, &e), IRORI_LIMIT);
+    irori_session_free(s[0]);
+    assert_int_equal(irori_session_generate(s[1], 5, NULL, NULL, &g, &e), IRORI_OK);
+    assert_int_equal(g.completion_tokens, 5);
+    irori_session_free(s[1]);
+    irori_model_close(m);
+}
+
+// A second turn runs only what is new, and equals the whole conversation at once.
+static void conversations_keep_what_they_share(void **state)
+{
+    (void)state;
+    static const char first[] = "[{\"role\":\"user\",\"content\":\"17 + 25 = ?\"}]";
+    static const char second[] = "[{\"role\":\"user\",\"content\":\"17 + 25 = ?\"},"
+                                 "{\"role\":\"assistant\",\"content\":\"42\"},"
+                                 "{\"role\":\"user\",\"content\":\"<|im_end|> and 1 + 1?\"}]";
+    irori_model *m = open_demo("irori-tiny-draft", 2);
+    irori_session *s = open_session(m, NULL), *fresh = open_session(m, NULL);
+    irori_error e;
+    int32_t *ids;
+    size_t count, n;
+    assert_int_equal(irori_session_add_chat(s, first, NULL, NULL, &e), IRORI_OK);
+    size_t shared = held(s);
+    irori_generation g;
+    assert_int_equal(irori_session_generate(s, 3, NULL, NULL, &g, &e), IRORI_OK);
+    assert_int_equal(g.prompt_tokens, shared);
+    if (irori_session_add_chat(s, second, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    assert_int_equal(irori_session_generate(s, 0, NULL, NULL, &g, &e), IRORI_OK);
+    assert_int_equal(irori_chat_tokens(m, second, NULL, NULL, true, &ids, &count, &e), IRORI_OK);
+    assert_true(g.prompt_tokens > 0 && g.prompt_tokens < count);
+    assert_memory_equal(irori_session_tokens(s, &n), ids, count * sizeof *ids);
+    assert_int_equal(n, count);
+    // What the user spells stays text: the markers of three messages and of the answer's start, no more.
+    int32_t *marker;
+    size_t markers = 0, one;
+    marker = tokens_of(m, "<|im_end|>", 10, IRORI_TOKENIZE_SPECIAL, &one);
+    assert_int_equal(one, 1);
+    for (size_t i = 0; i < count; i++)
+        markers += ids[i] == *marker;
+    assert_int_equal(markers, 3);
+    irori_free(marker);
+    assert_int_equal(irori_session_add(fresh, ids, count, &e), IRORI_OK);
+    irori_model_info info;
+    irori_model_get_info(m, &info);
+    assert_memory_equal(irori_session_logits(s), irori_session_logits(fresh),
+                        (size_t)info.vocabulary * sizeof(float));
+    irori_free(ids);
+    // The same conversation again: only the last token runs anew.
+    assert_int_equal(irori_session_add_chat(s, second, NULL, NULL, &e), IRORI_OK);
+    assert_memory_equal(irori_session_logits(s), irori_session_logits(fresh),
+                        (size_t)info.vocabulary * sizeof(float));
+    assert_true(irori_session_add_chat(s, "{}", NULL, NULL, &e) < 0);
+    assert_true(irori_session_add_chat(s, "[", NULL, NULL, &e) < 0);
+    irori_session_free(s);
+    irori_session_free(fresh);
+    irori_model_close(m);
+}
+
 static void score_agrees_with_steps(void **state)
 {
     (void)state;
@@ -519,6 +596,8 @@ int main(void)
         cmocka_unit_test(cancel_from_another_thread),
         cmocka_unit_test(forks_and_truncation_equal_a_fresh_run),
         cmocka_unit_test(steps_of_several_sessions),
+        cmocka_unit_test(a_full_store_keeps_what_there_is),
+        cmocka_unit_test(conversations_keep_what_they_share),
         cmocka_unit_test(score_agrees_with_steps),
         cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(decoding_allocates_nothing),

@@ -80,7 +80,7 @@ static const char *const isas[] = {"scalar", "avx2", "avx512", "amx", "neon"};
 // All cuts of `length` tokens on one file and instruction set; the result is left in `want`.
 static void compare_cuts(const char *path, const char *isa, int length, float *want)
 {
-    static const int threads[] = {1, 2, 3}, steps[] = {64, 7, 2, 1};
+    static const int threads[] = {1, 2, 3}, steps[] = {7, 64, 2, 1};
     for (size_t t = 0; t < COUNT_OF(threads); t++) {
         engine_options options = {.threads = threads[t], .context = 512, .cpu = isa, .no_pin = true};
         opened o;
@@ -91,7 +91,7 @@ static void compare_cuts(const char *path, const char *isa, int length, float *w
         run_text(&o, q, 0, length, length, t ? result : want);
         if (t)
             expect_same(isa, result, want, vocab);
-        for (size_t i = 0; i < COUNT_OF(steps) && t < 2; i++) {
+        for (size_t i = 0; i < (t == 0 ? COUNT_OF(steps) : t == 1); i++) {
             kv_seq_truncate(q, 0);
             run_text(&o, q, 0, length, steps[i], result);
             char what[96];
@@ -138,7 +138,7 @@ static void any_cut_of_quantized_models(void **state)
             t.ff = 512;
             t.head_dim = 64;
         }
-        compare_isas(toy_save(&t, "quant.gguf"), 67);
+        compare_isas(toy_save(&t, "quant.gguf"), 41);
     }
 }
 
