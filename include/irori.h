@@ -63,6 +63,10 @@ typedef struct irori_model_options {
     int batch;     // tokens of a prompt run together, 1..8192; default 512
     const char *cpu;  // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
     bool no_pin;      // leave worker threads unbound to processors
+    bool no_repack;   // multiply by the weights as the file holds them: no copy of them in memory, slower
+    // Folder where re-laid weights are kept, so that the next start maps them instead of laying them out again;
+    // default: irori in $XDG_CACHE_HOME or in ~/.cache; "": none.
+    const char *cache_dir;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);  // while loading, in bytes
     void *progress_ctx;
 } irori_model_options;
@@ -76,7 +80,8 @@ typedef struct irori_model_info {
     const char *quantization;                   // "Q4_K_M"
     const char *device;                         // "cpu amx, 2 threads"
     uint64_t hash;                              // names the file's content in reports
-    uint64_t parameters, file_bytes, weight_bytes;
+    uint64_t parameters, file_bytes;
+    uint64_t weight_bytes, weight_cache_bytes;  // re-laid weights in memory; mapped from the cache
     int layers, width, heads, kv_heads, head_dim, vocabulary;
     int trained_context, context, sessions, batch, threads;
     bool has_chat_template;
@@ -132,7 +137,7 @@ typedef struct irori_sampling {
     float dry_multiplier;                // 0: off
     float dry_base;                      // 0: 1.75
     int dry_allowed_length;              // 0: 2
-    int dry_window;                      // 0: all
+    int dry_window;                      // 0: the last 4,096
     uint64_t seed;                       // 0: a new one each session
     const irori_logit_bias *logit_bias;  // copied
     size_t logit_bias_count;
@@ -162,7 +167,8 @@ IRORI_API int irori_session_truncate(irori_session *s, size_t count, irori_error
 IRORI_API const int32_t *irori_session_tokens(const irori_session *s,
                                               size_t *count);  // until the session changes
 
-// Logits after the last token, [vocabulary]; NULL before any token was run. Valid until the model next runs.
+// Logits after the last token, [vocabulary]; NULL before any token was run, after a truncation and after a call
+// that was stopped: add tokens then. Valid until the model next runs.
 IRORI_API const float *irori_session_logits(const irori_session *s);
 // Chooses the next token by the session's sampling, without running it. logprob may be NULL: log-probability of the
 // choice under the model's own distribution.

@@ -6,9 +6,10 @@
 
 static int need_logits(const irori_session *s, err *e)
 {
-    return s->logits ? ST_OK
-                     : err_set(e, ST_INVALID, "the session has no logits: add tokens first (also after a truncation "
-                                              "or a call that was stopped)");
+    if (s->logits)
+        return ST_OK;
+    return err_set(e, ST_INVALID,
+                   "the session has no logits: add tokens first (also after a truncation or a stopped call)");
 }
 
 int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_error *error)

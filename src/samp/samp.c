@@ -171,7 +171,8 @@ static void softmax(samp *s, int n, float temperature)
     double sum = 0;
     for (int i = 0; i < n; i++) {
         float gap = s->cand[i].logit - s->cand[0].logit;
-        s->prob[i] = isnan(gap) ? 1 : expf(gap / temperature);  // infinite ones, as a bias makes them, are level
+        // Infinite ones, as a bias makes them, are level.
+        s->prob[i] = isnan(gap) ? 1 : expf(gap / temperature);
         sum += s->prob[i];
     }
     for (int i = 0; i < n; i++)
