@@ -83,7 +83,7 @@ static void failures(void **state)
     assert_int_equal(hash_map_init(&m, MEM_OTHER, 10), ST_NOMEM);
     assert_int_equal(hash_map_get(&m, "a", 1), -1);
     assert_int_equal(hash_map_put(&m, "a", 1, 3), ST_OK);  // the table recovers
-    static char keys[100][4];
+    static char keys[100][12];
     int rc = ST_OK, i = 0;
     mem_fail_nth(1);
     for (; i < 100 && rc == ST_OK; i++) {
