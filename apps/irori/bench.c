@@ -95,11 +95,12 @@ static int run_row(bench *b, row *r, irori_error *e)
     return rc;
 }
 
+// Rows past the last that fits are only counted.
 static void add_row(bench *b, int pp, int tg, int depth, int batch)
 {
-    if (b->n_rows == MOST_ROWS)
+    if (b->n_rows++ >= MOST_ROWS)
         return;
-    row *r = &b->rows[b->n_rows++];
+    row *r = &b->rows[b->n_rows - 1];
     *r = (row){.pp = pp, .tg = tg, .depth = depth, .batch = batch};
     int at = snprintf(r->test, sizeof r->test, "%s%d", pp ? "pp" : "tg", pp ? pp : tg);
     if (depth)
@@ -128,6 +129,11 @@ static bool list_rows(bench *b, int *ctx, int *most_batch)
             for (int k = 0; tg[i] && k < n_batch; k++)
                 add_row(b, 0, tg[i], depth[d], batch[k]);
     }
+    if (b->n_rows == 0 || b->n_rows > MOST_ROWS) {
+        fprintf(stderr, "irori bench: --pp, --tg, --depth and --batch make %d tests, allowed 1..%d\n",
+                b->n_rows, MOST_ROWS);
+        return false;
+    }
     for (int i = 0; i < b->n_rows; i++) {
         *ctx = MAX(*ctx, b->rows[i].depth + b->rows[i].pp + b->rows[i].tg);
         *most_batch = MAX(*most_batch, b->rows[i].batch);
@@ -147,6 +153,12 @@ static void json_number(json_writer *w, const char *key, double value)
     json_num(w, value);
 }
 
+static void json_whole(json_writer *w, const char *key, uint64_t value)
+{
+    json_key(w, key);
+    json_int(w, (int64_t)value);
+}
+
 static int report_json(const bench *b)
 {
     buf out;
@@ -160,21 +172,21 @@ static int report_json(const bench *b)
         const row *r = &b->rows[i];
         json_obj(&w);
         json_text(&w, "test", r->test);
-        json_number(&w, "prompt", r->pp);
-        json_number(&w, "generate", r->tg);
-        json_number(&w, "depth", r->depth);
-        json_number(&w, "batch", r->batch);
+        json_whole(&w, "prompt", (uint64_t)r->pp);
+        json_whole(&w, "generate", (uint64_t)r->tg);
+        json_whole(&w, "depth", (uint64_t)r->depth);
+        json_whole(&w, "batch", (uint64_t)r->batch);
         json_number(&w, "tokens_per_second", r->median);
         json_number(&w, "tokens_per_second_min", r->least);
         json_number(&w, "tokens_per_second_max", r->most);
-        json_number(&w, "repetitions", b->o->repetitions);
+        json_whole(&w, "repetitions", (uint64_t)b->o->repetitions);
         json_number(&w, "rss_mb", r->rss_mb);
         json_text(&w, "model", b->info.name);
         json_text(&w, "model_hash", hash);
         json_text(&w, "quantization", b->info.quantization);
-        json_number(&w, "parameters", (double)b->info.parameters);
+        json_whole(&w, "parameters", b->info.parameters);
         json_text(&w, "device", b->info.device);
-        json_number(&w, "threads", b->info.threads);
+        json_whole(&w, "threads", (uint64_t)b->info.threads);
         json_text(&w, "version", irori_version());
         json_text(&w, "cpu_flags", irori_cpu_flags());
         json_end(&w);
@@ -214,14 +226,14 @@ static int report_memory(const bench *b)
     json_writer w;
     json_begin(&w, &out);
     json_obj(&w);
-    json_number(&w, "weight_bytes", (double)i->weight_bytes);
-    json_number(&w, "activation_bytes", (double)i->activation_bytes);
-    json_number(&w, "activation_bytes_unshared", (double)i->activation_bytes_unshared);
+    json_whole(&w, "weight_bytes", i->weight_bytes);
+    json_whole(&w, "activation_bytes", i->activation_bytes);
+    json_whole(&w, "activation_bytes_unshared", i->activation_bytes_unshared);
     json_number(&w, "activation_saved_percent", saved);
-    json_number(&w, "kv_bytes", (double)mem.kv_bytes);
-    json_number(&w, "kv_bytes_per_token", (double)i->kv_bytes_per_token);
-    json_number(&w, "rss_bytes", (double)mem.rss_bytes);
-    json_number(&w, "rss_peak_bytes", (double)mem.rss_peak_bytes);
+    json_whole(&w, "kv_bytes", mem.kv_bytes);
+    json_whole(&w, "kv_bytes_per_token", i->kv_bytes_per_token);
+    json_whole(&w, "rss_bytes", mem.rss_bytes);
+    json_whole(&w, "rss_peak_bytes", mem.rss_peak_bytes);
     json_end(&w);
     return cli_print_json(&out);
 }

@@ -1,5 +1,4 @@
-// irori chat: a conversation in the terminal.
-#include <editline/readline.h>
+// irori chat: a conversation in the terminal, or line by line from a file.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,16 +7,18 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "line.h"
 
 typedef struct chat {
     const cli_options *o;
+    irori_model *m;
     irori_session *s;
-    buf messages;  // JSON array; empty before the first message
-    size_t undo;   // its length before the last user message, for /again
-    char *last;    // the last user message
-    char system[4096];
-    char history[4096];  // path; empty: none
-    bool terminal;
+    line_editor *editor;  // NULL: not at a terminal
+    buf messages;         // JSON array; empty before the first message
+    size_t undo;          // its length before the last user message, for /again
+    char *last;           // the last user message
+    char *system;         // NULL: none
+    char history[4096];   // path; empty: none
 } chat;
 
 static bool on_piece(void *ctx, int32_t id, const char *text, size_t n)
@@ -31,9 +32,8 @@ static bool on_piece(void *ctx, int32_t id, const char *text, size_t n)
 static void start_anew(chat *c)
 {
     buf_clear(&c->messages);
-    c->messages.len = 0;
     irori_session_truncate(c->s, 0, NULL);
-    if (c->system[0])
+    if (c->system)
         cli_message(&c->messages, "system", c->system, strlen(c->system));
     c->undo = c->messages.len;
 }
@@ -41,11 +41,28 @@ static void start_anew(chat *c)
 // Back to before the last question, closing the JSON array again.
 static void take_back(chat *c)
 {
+    if (!c->messages.data)
+        return;
     c->messages.len = c->undo;
+    c->messages.data[c->undo] = 0;
     if (c->undo)
         c->messages.data[c->undo - 1] = ']';
 }
 
+static void print_figures(const chat *c, const irori_generation *g)
+{
+    if (!c->editor || g->completion_tokens == 0)
+        return;
+    printf("\033[2m%zu tokens", g->completion_tokens);
+    if (g->completion_tokens > 1 && g->decode_seconds > 0)
+        printf(", %.1f a second", (double)(g->completion_tokens - 1) / g->decode_seconds);
+    printf(", first after %.0f ms%s\033[0m\n", g->first_token_seconds * 1e3,
+           g->finish == IRORI_FINISH_CANCELED ? ", stopped"
+           : g->finish == IRORI_FINISH_LENGTH ? ", cut short: -n or --ctx is reached"
+                                              : "");
+}
+
+// Asks and prints the answer. A question that could not be answered is forgotten.
 static int answer(chat *c, const char *text)
 {
     irori_error e;
@@ -55,85 +72,104 @@ static int answer(chat *c, const char *text)
     c->undo = c->messages.len;
     cli_message(&c->messages, "user", text, strlen(text));
     cli_interrupt(c->s);
-    int rc = irori_session_add_chat(c->s, c->messages.data, NULL, NULL, &e);
+    int rc = cli_add_chat(c->m, c->s, &c->messages, NULL, &e);
     if (!rc)
         rc = irori_session_generate(c->s, (size_t)c->o->max_tokens, on_piece, &said, &g, &e);
-    cli_interrupt(NULL);
     putchar('\n');
-    if (rc && rc != IRORI_CANCELED) {
-        cli_fail(&e);
+    if (rc) {
         take_back(c);
-        if (rc == IRORI_LIMIT)
+        if (rc != IRORI_CANCELED)
+            cli_fail(&e);
+        if (rc == IRORI_LIMIT && c->editor)
             fprintf(stderr, "irori: /new starts a new conversation\n");
     } else {
         cli_message(&c->messages, "assistant", said.len ? said.data : "", said.len);
-        if (c->terminal && g.completion_tokens > 1)
-            printf("\033[2m%zu tokens, %.1f a second, first after %.0f ms%s\033[0m\n", g.completion_tokens,
-                   (double)(g.completion_tokens - 1) / g.decode_seconds, g.first_token_seconds * 1e3,
-                   cli_interrupted() ? ", stopped" : "");
+        print_figures(c, &g);
+    }
+    if (said.failed || c->messages.failed) {
+        fprintf(stderr, "irori: out of memory for the conversation\n");
+        rc = IRORI_NOMEM;
     }
     buf_done(&said);
-    return rc == IRORI_NOMEM || c->messages.failed ? CLI_FAILED : CLI_OK;
+    return rc && rc != IRORI_CANCELED ? CLI_FAILED : CLI_OK;
 }
 
-static void help(void)
+static int help(chat *c, const char *argument)
 {
+    (void)c, (void)argument;
     printf("/again         answer the last message once more\n"
            "/new           forget the conversation\n"
            "/system TEXT   set the system message and start anew; no TEXT: none\n"
            "/help          this list\n"
-           "/quit          leave (also Ctrl-D); Ctrl-C stops an answer\n");
+           "/quit          leave (also Ctrl-D)\n"
+           "Ctrl-C stops an answer, or empties the line. Pasted text may have several lines.\n");
+    return CLI_OK;
 }
 
-// A line that begins with a slash. True: leave.
-static bool command(chat *c, const char *line)
+static int new_conversation(chat *c, const char *argument)
 {
-    if (strcmp(line, "/quit") == 0)
-        return true;
-    if (strcmp(line, "/help") == 0) {
-        help();
-    } else if (strcmp(line, "/new") == 0) {
-        start_anew(c);
-        printf("a new conversation\n");
-    } else if (strncmp(line, "/system", 7) == 0 && (line[7] == 0 || line[7] == ' ')) {
-        snprintf(c->system, sizeof c->system, "%s", line[7] ? line + 8 : "");
-        start_anew(c);
-        printf(c->system[0] ? "system message set, a new conversation\n"
-                            : "no system message, a new conversation\n");
-    } else if (strcmp(line, "/again") == 0) {
-        if (!c->last) {
-            printf("nothing was asked yet\n");
-            return false;
-        }
-        take_back(c);
-        return answer(c, c->last) != CLI_OK;
-    } else {
-        printf("no such command; /help lists them\n");
+    (void)argument;
+    start_anew(c);
+    printf("a new conversation\n");
+    return CLI_OK;
+}
+
+static int set_system(chat *c, const char *argument)
+{
+    mem_free(c->system);
+    c->system = argument[0] ? mem_strndup(MEM_OTHER, argument, strlen(argument)) : NULL;
+    start_anew(c);
+    printf("%s, a new conversation\n", c->system ? "system message set" : "no system message");
+    return CLI_OK;
+}
+
+static int again(chat *c, const char *argument)
+{
+    (void)argument;
+    if (!c->last) {
+        printf("nothing was asked yet\n");
+        return CLI_OK;
     }
-    return false;
+    take_back(c);
+    return answer(c, c->last);
 }
 
-// The next line without its end; NULL at the end of input. mem_free it.
-static char *next_line(chat *c)
+// A line that begins with a slash. *leave: it was /quit.
+static int command(chat *c, char *line, bool *leave)
 {
-    if (c->terminal) {
-        char *line = readline("> ");
-        if (!line)
-            return NULL;
-        if (line[0] && c->history[0])
-            add_history(line);
-        char *copy = mem_strndup(MEM_OTHER, line, strlen(line));
-        free(line);
-        return copy;
+    static const struct {
+        const char *name;
+        int (*run)(chat *c, const char *argument);
+    } commands[] = {{"/again", again}, {"/new", new_conversation}, {"/system", set_system}, {"/help", help}};
+    size_t n = strlen(line);
+    while (n > 0 && line[n - 1] == ' ')
+        line[--n] = 0;
+    size_t name = strcspn(line, " ");
+    const char *argument = line + name + strspn(line + name, " ");
+    *leave = strcmp(line, "/quit") == 0;
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strlen(commands[i].name) == name && memcmp(commands[i].name, line, name) == 0)
+            return commands[i].run(c, argument);
+    if (!*leave)
+        printf("no command \"%.*s\"; /help lists them\n", (int)name, line);
+    return CLI_OK;
+}
+
+// The next line without its end (mem_free it).
+static enum line_result next_line(chat *c, char **text)
+{
+    if (c->editor) {
+        cli_interrupt(NULL);
+        return line_read(c->editor, text);
     }
     char *line = NULL;
     size_t cap = 0;
     ssize_t n = getline(&line, &cap, stdin);
     while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
         n--;
-    char *copy = n < 0 ? NULL : mem_strndup(MEM_OTHER, line, (size_t)n);
+    *text = n < 0 ? NULL : mem_strndup(MEM_OTHER, line, (size_t)n);
     free(line);
-    return copy;
+    return *text ? LINE_TEXT : LINE_END;
 }
 
 // --history, or irori/history in the user's state folder, made when missing.
@@ -146,79 +182,85 @@ static void find_history(chat *c)
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     char folder[4000];
     if (state && state[0])
-        snprintf(folder, sizeof folder, "%s", state);
+        snprintf(folder, sizeof folder, "%s/irori", state);
     else if (home && home[0])
-        snprintf(folder, sizeof folder, "%s/.local/state", home);
+        snprintf(folder, sizeof folder, "%s/.local/state/irori", home);
     else
         return;
-    for (char *at = folder + 1; *at; at++)  // each parent, then the whole
+    for (char *at = folder + 1; *at; at++)  // each parent
         if (*at == '/') {
             *at = 0;
             mkdir(folder, 0700);
             *at = '/';
         }
-    mkdir(folder, 0700);
-    snprintf(c->history, sizeof c->history, "%s/irori", folder);
-    if (mkdir(c->history, 0700) != 0 && errno != EEXIST)
-        c->history[0] = 0;
-    else
-        snprintf(c->history, sizeof c->history, "%s/irori/history", folder);
+    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+        snprintf(c->history, sizeof c->history, "%s/history", folder);
 }
 
-static void talk(chat *c)
+// At a terminal a failed answer is only told; from a file it is the exit status.
+static int talk(chat *c)
 {
-    for (bool leave = false; !leave;) {
-        char *line = next_line(c);
-        if (!line)
+    int failed = CLI_OK;
+    for (bool leave = false; !leave && !ferror(stdout);) {
+        char *line;
+        enum line_result got = next_line(c, &line);
+        if (got == LINE_END)
             break;
-        if (line[0] == '/') {
-            leave = command(c, line);
+        if (got == LINE_DROPPED || !line[0]) {
             mem_free(line);
-        } else if (line[0]) {
+            continue;
+        }
+        int rc;
+        if (line[0] == '/') {
+            rc = command(c, line, &leave);
+            mem_free(line);
+        } else {
             mem_free(c->last);
             c->last = line;
-            leave = answer(c, line) != CLI_OK;
-        } else {
-            mem_free(line);
+            rc = answer(c, line);
         }
+        failed = rc && !c->editor ? rc : failed;
     }
-    if (c->terminal)
+    if (c->editor)
         putchar('\n');
+    return failed;
+}
+
+static int converse(chat *c)
+{
+    irori_error e;
+    irori_sampling sampling = cli_sampling(c->o);
+    irori_model_info info;
+    irori_model_get_info(c->m, &info);
+    if (!info.has_chat_template) {
+        fprintf(stderr, "irori: %s has no chat template; use `irori run --raw`\n", c->o->model);
+        return CLI_FAILED;
+    }
+    if (irori_session_new(&c->s, c->m, &sampling, &e))
+        return cli_fail(&e);
+    if (c->o->system)
+        c->system = mem_strndup(MEM_OTHER, c->o->system, strlen(c->o->system));
+    start_anew(c);
+    if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        find_history(c);
+        c->editor = line_open("> ", c->history);
+        printf("%s, %s, on %s. /help for help.\n", info.name[0] ? info.name : c->o->model, info.quantization,
+               info.device);
+    }
+    return talk(c);
 }
 
 int cmd_chat(const cli_options *o)
 {
-    irori_model *m;
-    irori_error e;
-    if (cli_open(o, 0, 0, &m))
+    chat c = {.o = o};
+    if (cli_open(o, 0, 0, &c.m))
         return CLI_FAILED;
-    chat c = {.o = o, .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)};
-    irori_sampling sampling = cli_sampling(o);
-    int rc = CLI_OK;
-    irori_model_info info;
-    irori_model_get_info(m, &info);
-    if (!info.has_chat_template) {
-        fprintf(stderr, "irori: %s has no chat template; use `irori run --raw`\n", o->model);
-        rc = CLI_FAILED;
-    } else if (irori_session_new(&c.s, m, &sampling, &e)) {
-        rc = cli_fail(&e);
-    } else {
-        if (o->system)
-            snprintf(c.system, sizeof c.system, "%s", o->system);
-        start_anew(&c);
-        if (c.terminal) {
-            printf("%s, %s, on %s. /help for help.\n", info.name, info.quantization, info.device);
-            find_history(&c);
-            if (c.history[0])
-                read_history(c.history);
-        }
-        talk(&c);
-        if (c.history[0] && write_history(c.history) == 0)
-            chmod(c.history, 0600);  // what was typed is nobody else's
-    }
+    int rc = converse(&c);
+    line_close(c.editor);
     mem_free(c.last);
+    mem_free(c.system);
     buf_done(&c.messages);
     irori_session_free(c.s);
-    irori_model_close(m);
+    irori_model_close(c.m);
     return rc;
 }

@@ -21,12 +21,12 @@ typedef struct cli_options {
     int max_tokens;
     float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;
     int top_k;
-    const char *seed;
+    uint64_t seed;
     const char *pp, *tg, *depth, *batch;
     int repetitions;
 } cli_options;
 
-enum cli_kind { CLI_FLAG, CLI_INT, CLI_FLOAT, CLI_TEXT };
+enum cli_kind { CLI_FLAG, CLI_INT, CLI_FLOAT, CLI_TEXT, CLI_SEED };
 
 typedef struct cli_option {
     const char *name;  // "threads"
@@ -81,11 +81,17 @@ int cli_fail(const irori_error *e);  // prints "irori: MESSAGE"; CLI_FAILED
 // context 0: --ctx or the default; sessions 0: one.
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
 irori_sampling cli_sampling(const cli_options *o);
+// The session becomes what these tokens say, with a progress bar; what it already shares with them stays.
+int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e);
+// The same for a conversation (a buf of cli_message) under the model's chat template.
+int cli_add_chat(irori_model *m, irori_session *s, const buf *messages, const char *tools, irori_error *e);
 // Ctrl-C stops the session's present call instead of the program, until called with NULL.
 void cli_interrupt(irori_session *s);
 bool cli_interrupted(void);                                   // Ctrl-C was pressed since cli_interrupt
 int cli_read_text(const char *path, char **text, size_t *n);  // "-": standard input; says why on failure
 int cli_print_json(buf *b);                                   // the text and a newline on stdout; frees it
+// rc, or CLI_FAILED after saying that standard output could not be written.
+int cli_end_output(int rc);
 // Messages so far, for irori_session_add_chat: a JSON array in the making.
 void cli_message(buf *messages, const char *role, const char *text, size_t n);
 

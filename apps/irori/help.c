@@ -81,16 +81,16 @@ void cli_man_page(void)
         irori_version());
     for (size_t i = 0; i < cli_command_count; i++) {
         const cli_command *c = &cli_commands[i];
-        printf(".TP\n.B irori %s\n.I ", c->name);
+        printf(".TP\n.B irori %s \\fI", c->name);
         roff(c->arguments);
-        printf("\n.br\n");
+        printf("\\fR\n");
         roff(c->summary);
         printf(".\n");
         if (c->details) {
             roff(c->details);
             putchar('\n');
         }
-        printf("Options:");
+        printf(".br\nOptions:");
         bool first = true;
         for (size_t j = 0; j < cli_option_count; j++)
             if (cli_takes(c, &cli_option_table[j])) {

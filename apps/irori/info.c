@@ -10,9 +10,12 @@ static void print_value(const json_t *v)
 {
     enum { WIDTH = 90 };
     if (json_is_string(v)) {
-        int n = 0;
-        for (const char *s = json_string_value(v); *s && n < WIDTH; s++, n++)
-            putchar(*s == '\n' || *s == '\r' || *s == '\t' ? ' ' : *s);
+        char text[WIDTH + 1];
+        snprintf(text, sizeof text, "%s", json_string_value(v));
+        for (char *s = text; (s = strpbrk(s, "\n\r\t"));)
+            *s = ' ';
+        utf8_make_printable(text);  // a file's text must not drive the terminal
+        printf("%s", text);
         if (json_string_length(v) > WIDTH)
             printf("... (%zu bytes)", json_string_length(v));
     } else if (json_is_object(v)) {
@@ -72,7 +75,7 @@ int cmd_info(const cli_options *o)
     irori_error e;
     if (irori_describe_file(o->model, &json, &e))
         return cli_fail(&e);
-    json_t *file = o->json ? NULL : json_loads(json, 0, NULL);
+    json_t *file = o->json ? NULL : json_loads(json, JSON_ALLOW_NUL, NULL);
     if (file)
         print_report(file);
     else

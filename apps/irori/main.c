@@ -9,17 +9,23 @@
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
 
+// For scripts that give every command the same options.
+#define NOTHING_TO_RUN "--threads and --ctx are taken but change nothing: the model is not run."
+
 const cli_command cli_commands[] = {
     {"run", "MODEL", "answer one prompt",
      "prompt n raw system tools json " SAMPLING_OPTIONS " " MODEL_OPTIONS,
      "The model's chat template is applied where it has one; --raw gives the text as it is, control tokens parsed. "
-     "Without --prompt the prompt is read from standard input.",
+     "Without --prompt the prompt is read from standard input; a line end at its end is dropped but for --raw.",
      cmd_run},
     {"chat", "MODEL", "talk in the terminal", "system n history " SAMPLING_OPTIONS " " MODEL_OPTIONS,
-     "Ctrl-C stops an answer, Ctrl-D leaves. /help lists what can be typed instead of a message.", cmd_chat},
-    {"info", "FILE", "what is in a model file", "json", NULL, cmd_info},
-    {"tokenize", "MODEL", "text to token ids", "text file special json",
-     "Control tokens are parsed only with --special.", cmd_tokenize},
+     "Ctrl-C stops an answer or empties the line, Ctrl-D leaves. /help lists what can be typed instead of a message. "
+     "Away from a terminal each line of standard input is a message.",
+     cmd_chat},
+    {"info", "FILE", "what is in a model file", "json threads ctx", NOTHING_TO_RUN, cmd_info},
+    {"tokenize", "MODEL", "text to token ids", "text file special json threads ctx",
+     "Without --text and --file the text is read from standard input. Control tokens are parsed only with --special. " NOTHING_TO_RUN,
+     cmd_tokenize},
     {"bench", "MODEL", "measure speed and memory", "pp tg depth batch repetitions memory json " MODEL_OPTIONS,
      "pp: tokens a second of a prompt; tg: of generation. Every row is the median of the repetitions, with the least "
      "and the most. --memory reports what the activation plan saves.",
@@ -35,38 +41,45 @@ const size_t cli_command_count = COUNT_OF(cli_commands);
 
 #define AT(field) offsetof(cli_options, field)
 const cli_option cli_option_table[] = {
-    {"prompt", 'p', CLI_TEXT, AT(prompt), "TEXT", "the prompt; @FILE reads it from a file", 0, 0},
-    {"n", 'n', CLI_INT, AT(max_tokens), "N", "most tokens to generate", 1, 1 << 28},
+    {"prompt", 'p', CLI_TEXT, AT(prompt), "TEXT",
+     "the prompt; @FILE reads it from a file, @- from standard input", 0, 0},
+    {"n", 'n', CLI_INT, AT(max_tokens), "N", "most tokens to generate (default 512)", 1, 1 << 28},
     {"raw", 0, CLI_FLAG, AT(raw), NULL, "no chat template", 0, 0},
     {"system", 's', CLI_TEXT, AT(system), "TEXT", "system message", 0, 0},
     {"tools", 0, CLI_TEXT, AT(tools), "FILE", "JSON array of tools the model may call", 0, 0},
     {"text", 0, CLI_TEXT, AT(text), "TEXT", "the text", 0, 0},
     {"file", 'f', CLI_TEXT, AT(file), "FILE", "read the text from a file; - is standard input", 0, 0},
     {"special", 0, CLI_FLAG, AT(special), NULL, "parse control tokens", 0, 0},
-    {"history", 0, CLI_TEXT, AT(history), "FILE", "file of the lines typed; empty: none", 0, 0},
-    {"temp", 't', CLI_FLOAT, AT(temperature), "T", "temperature; 0 is greedy", 0, 100},
-    {"top-k", 0, CLI_INT, AT(top_k), "K", "choose among the K likeliest; 0: all", 0, 1 << 28},
-    {"top-p", 0, CLI_FLOAT, AT(top_p), "P", "choose among the likeliest that hold P of the mass", 0, 1},
-    {"min-p", 0, CLI_FLOAT, AT(min_p), "P", "drop tokens less likely than P times the likeliest", 0, 1},
-    {"typical", 0, CLI_FLOAT, AT(typical), "P", "locally typical sampling; 1: off", 0, 1},
-    {"repeat-penalty", 0, CLI_FLOAT, AT(repeat_penalty), "X", "penalty on tokens of the last 64; 1: off", 0,
-     100},
+    {"history", 0, CLI_TEXT, AT(history), "FILE",
+     "file of the lines typed (default: irori/history in the state folder); empty: none", 0, 0},
+    {"temp", 't', CLI_FLOAT, AT(temperature), "T", "temperature (default 0.8); 0 takes the likeliest token",
+     0, 100},
+    {"top-k", 0, CLI_INT, AT(top_k), "K", "choose among the K likeliest (default 40); 0: all", 0, 1 << 28},
+    {"top-p", 0, CLI_FLOAT, AT(top_p), "P",
+     "choose among the likeliest that hold P of the mass (default 0.95)", 0, 1},
+    {"min-p", 0, CLI_FLOAT, AT(min_p), "P",
+     "drop tokens less likely than P times the likeliest (default 0.05)", 0, 1},
+    {"typical", 0, CLI_FLOAT, AT(typical), "P", "locally typical sampling; 1 (the default): off", 0, 1},
+    {"repeat-penalty", 0, CLI_FLOAT, AT(repeat_penalty), "X",
+     "penalty on tokens of the last 64; 1 (the default): off", 0, 100},
     {"frequency-penalty", 0, CLI_FLOAT, AT(frequency_penalty), "X", "penalty for each occurrence", -2, 2},
     {"presence-penalty", 0, CLI_FLOAT, AT(presence_penalty), "X", "penalty for having occurred", -2, 2},
-    {"dry", 0, CLI_FLOAT, AT(dry), "X", "penalty on repeating sequences; 0: off", 0, 100},
-    {"seed", 0, CLI_TEXT, AT(seed), "S", "the same seed gives the same text; 0 or none: a new one", 0, 0},
-    {"pp", 0, CLI_TEXT, AT(pp), "N,...", "prompt lengths", 0, 0},
-    {"tg", 0, CLI_TEXT, AT(tg), "N,...", "tokens generated", 0, 0},
-    {"depth", 'd', CLI_TEXT, AT(depth), "N,...", "tokens already in the context", 0, 0},
-    {"batch", 0, CLI_TEXT, AT(batch), "N,...", "sequences at once (for tg)", 0, 0},
-    {"repetitions", 'r', CLI_INT, AT(repetitions), "N", "measurements of each row", 1, 1000},
+    {"dry", 0, CLI_FLOAT, AT(dry), "X", "penalty on repeating sequences; 0 (the default): off", 0, 100},
+    {"seed", 0, CLI_SEED, AT(seed), "S", "the same seed gives the same text; 0 (the default): a new one", 0,
+     0},
+    {"pp", 0, CLI_TEXT, AT(pp), "N,...", "prompt lengths (default 512); 0: none", 0, 0},
+    {"tg", 0, CLI_TEXT, AT(tg), "N,...", "tokens generated (default 128); 0: none", 0, 0},
+    {"depth", 'd', CLI_TEXT, AT(depth), "N,...", "tokens already in the context (default 0)", 0, 0},
+    {"batch", 0, CLI_TEXT, AT(batch), "N,...", "sequences at once, for tg (default 1)", 0, 0},
+    {"repetitions", 'r', CLI_INT, AT(repetitions), "N", "measurements of each row (default 3)", 1, 1000},
     {"memory", 0, CLI_FLAG, AT(memory), NULL, "report memory instead of speed", 0, 0},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
-    {"threads", 0, CLI_INT, AT(threads), "N", "threads; default: the processors this process may use", 1,
+    {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,
      1024},
-    {"ctx", 'c', CLI_INT, AT(ctx), "N", "tokens of context", 2, 1 << 28},
+    {"ctx", 'c', CLI_INT, AT(ctx), "N",
+     "tokens of context (default: what the model was trained on, at most 4096)", 2, 1 << 28},
     {"cpu", 0, CLI_TEXT, AT(cpu), "ISA", "use at most scalar, avx2, avx512, amx or neon", 0, 0},
-    {"batch-size", 0, CLI_INT, AT(batch_size), "N", "tokens of a prompt run together", 1, 8192},
+    {"batch-size", 0, CLI_INT, AT(batch_size), "N", "tokens of a prompt run together (default 512)", 1, 8192},
     {"no-pin", 0, CLI_FLAG, AT(no_pin), NULL, "leave threads unbound to processors", 0, 0},
     {"json", 0, CLI_FLAG, AT(json), NULL, "the result as JSON on standard output", 0, 0},
     {"help", 'h', CLI_FLAG, AT(help), NULL, "help for the command", 0, 0},
@@ -129,7 +142,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         printf("irori %s\n", irori_version());
-        return CLI_OK;
+        return cli_end_output(CLI_OK);
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
@@ -145,12 +158,7 @@ int main(int argc, char **argv)
         return rc;
     if (o.help) {
         cli_help_command(c);
-        return CLI_OK;
+        return cli_end_output(CLI_OK);
     }
-    rc = c->run(&o);
-    if (fflush(stdout) != 0 && rc == CLI_OK) {
-        perror("irori: standard output");
-        rc = CLI_FAILED;
-    }
-    return rc;
+    return cli_end_output(c->run(&o));
 }

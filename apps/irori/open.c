@@ -44,8 +44,45 @@ irori_sampling cli_sampling(const cli_options *o)
         .frequency_penalty = o->frequency_penalty,
         .presence_penalty = o->presence_penalty,
         .dry_multiplier = o->dry,
-        .seed = o->seed ? strtoull(o->seed, NULL, 0) : 0,
+        .seed = o->seed,
     };
+}
+
+int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e)
+{
+    enum { SHORT = 512 };  // takes no second
+    size_t have, same = 0;
+    const int32_t *held = irori_session_tokens(s, &have);
+    while (same + 1 < count && same < have && held[same] == ids[same])
+        same++;  // at least one token is run again: its logits are needed
+    int rc = irori_session_truncate(s, same, e);
+    irori_model_info info = {0};
+    if (count - same > SHORT)
+        irori_model_get_info(m, &info);
+    if (rc || count - same <= SHORT || count > (size_t)info.context)
+        return rc ? rc : irori_session_add(s, ids + same, count - same, e);
+    cli_progress bar;
+    cli_progress_start(&bar, "reading");
+    for (size_t at = same; !rc && at < count; at += (size_t)info.batch) {
+        rc = irori_session_add(s, ids + at, MIN(count - at, (size_t)info.batch), e);
+        cli_progress_step(&bar, at - same, count - same);
+    }
+    cli_progress_end(&bar);
+    return rc;
+}
+
+int cli_add_chat(irori_model *m, irori_session *s, const buf *messages, const char *tools, irori_error *e)
+{
+    int32_t *ids;
+    size_t count;
+    if (messages->failed)
+        return err_set((err *)(void *)e, ST_NOMEM, "out of memory for the conversation");
+    int rc = irori_chat_tokens(m, messages->data, tools, NULL, true, &ids, &count, e);
+    if (rc)
+        return rc;
+    rc = cli_add(m, s, ids, count, e);
+    irori_free(ids);
+    return rc;
 }
 
 static irori_session *volatile interrupted_session;
@@ -105,6 +142,15 @@ int cli_print_json(buf *b)
         fprintf(stderr, "irori: out of memory for the report\n");
     buf_done(b);
     return ok ? CLI_OK : CLI_FAILED;
+}
+
+int cli_end_output(int rc)
+{
+    int failed = fflush(stdout);
+    if ((failed == 0 && !ferror(stdout)) || rc != CLI_OK)
+        return rc;
+    fprintf(stderr, "irori: standard output: %s\n", failed ? strerror(errno) : "could not be written");
+    return CLI_FAILED;
 }
 
 void cli_message(buf *messages, const char *role, const char *text, size_t n)

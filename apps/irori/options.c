@@ -1,4 +1,6 @@
 // Reading the command line by the table.
+#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,10 +66,17 @@ static int store(const cli_command *c, const cli_option *o, const char *value, c
         return CLI_OK;
     }
     char *end;
+    if (o->kind == CLI_SEED) {
+        errno = 0;
+        *(uint64_t *)at = strtoull(value, &end, 0);
+        if (end == value || *end || errno || strchr(value, '-'))
+            return usage(c, "--%s is \"%s\", allowed whole numbers 0..%" PRIu64, o->name, value, UINT64_MAX);
+        return CLI_OK;
+    }
     double v = strtod(value, &end);
     bool whole = o->kind == CLI_FLOAT || v == floor(v);
     if (end == value || *end || !(v >= o->least && v <= o->most) || !whole)
-        return usage(c, "--%s is \"%s\", allowed %s%g..%g", o->name, value,
+        return usage(c, "--%s is \"%s\", allowed %s%.0f..%.0f", o->name, value,
                      o->kind == CLI_INT ? "whole numbers " : "", o->least, o->most);
     if (o->kind == CLI_INT)
         *(int *)at = (int)v;

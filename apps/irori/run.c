@@ -1,6 +1,7 @@
 // irori run: one prompt, one answer.
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -56,15 +57,23 @@ static int add_prompt(const cli_options *o, irori_model *m, irori_session *s, co
 {
     irori_model_info info;
     irori_model_get_info(m, &info);
-    if (o->raw || !info.has_chat_template)
-        return irori_session_add_text(s, prompt, n, IRORI_TOKENIZE_SPECIAL | IRORI_TOKENIZE_BOS, e);
+    if (o->raw || !info.has_chat_template) {
+        int32_t *ids;
+        size_t count;
+        int rc = irori_tokenize(m, prompt, n, IRORI_TOKENIZE_SPECIAL | IRORI_TOKENIZE_BOS, &ids, &count, e);
+        if (rc)
+            return rc;
+        rc = count ? cli_add(m, s, ids, count, e)
+                   : err_set((err *)(void *)e, ST_INVALID, "the prompt is empty");
+        irori_free(ids);
+        return rc;
+    }
     buf messages;
     buf_init(&messages);
     if (o->system)
         cli_message(&messages, "system", o->system, strlen(o->system));
     cli_message(&messages, "user", prompt, n);
-    int rc = messages.failed ? err_set((err *)(void *)e, ST_NOMEM, "out of memory for the prompt")
-                             : irori_session_add_chat(s, messages.data, tools, NULL, e);
+    int rc = cli_add_chat(m, s, &messages, tools, e);
     buf_done(&messages);
     return rc;
 }
@@ -100,9 +109,13 @@ int cmd_run(const cli_options *o)
     const char *prompt = o->prompt;
     size_t n = prompt ? strlen(prompt) : 0, tools_n;
     if (!prompt || prompt[0] == '@') {
+        if (!prompt && isatty(STDIN_FILENO))
+            fprintf(stderr, "the prompt, up to Ctrl-D:\n");
         if (cli_read_text(prompt ? prompt + 1 : "-", &read, &n))
             return CLI_FAILED;
         prompt = read;
+        if (!o->raw && n > 0 && read[n - 1] == '\n')
+            n--;
     }
     irori_model *m = NULL;
     int rc = o->tools ? cli_read_text(o->tools, &tools, &tools_n) : CLI_OK;
