@@ -2,6 +2,7 @@
 #ifndef KERN_X86_AVX2_H
 #define KERN_X86_AVX2_H
 
+#include "kern/x86/prefetch.h"
 #include "kern/x86/unpack_avx2.h"
 
 void kern_avx2_fill_b32(kern_table *t);

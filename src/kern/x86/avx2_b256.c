@@ -134,6 +134,7 @@ KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, in
     __m256 acc[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
     for (int b = 0; b < w->k / KERN_SUPER; b++, p += kern_packed_block_bytes(type)) {
+        kern_prefetch_stream(p, kern_packed_block_bytes(type));
         _Alignas(16) int16_t wide[8];
         token in = token_at(type, a, t, b, wide);
         ready r;

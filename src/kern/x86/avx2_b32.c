@@ -79,6 +79,7 @@ KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, in
     __m256 acc0 = _mm256_setzero_ps(), acc1 = acc0;
     const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
     for (int b = 0; b < w->k / 32; b++, p += kern_packed_block_bytes(type)) {
+        kern_prefetch_stream(p, kern_packed_block_bytes(type));
         token in = token_at(a, t, b);
         acc0 = block_one(type, p, 0, in, acc0);
         acc1 = block_one(type, p, 1, in, acc1);

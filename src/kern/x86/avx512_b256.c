@@ -118,7 +118,7 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
         avx512_scales s;
         starts st[FEW];
         __m512i I[FEW], M[FEW];
-        avx512_prefetch(block, kern_packed_block_bytes(type));
+        kern_prefetch_stream(block, kern_packed_block_bytes(type));
         avx512_take_scales(type, block, &s);
         for (int t = 0; t < T; t++) {
             I[t] = M[t] = _mm512_setzero_si512();

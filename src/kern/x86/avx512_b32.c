@@ -53,7 +53,7 @@ KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act
         acc[t] = _mm512_setzero_ps();
     }
     for (int b = 0; b < w->k / 32; b++, block += kern_packed_block_bytes(type)) {
-        avx512_prefetch(block, kern_packed_block_bytes(type));
+        kern_prefetch_stream(block, kern_packed_block_bytes(type));
         __m512i dot[FEW];
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++)
