@@ -62,6 +62,10 @@ int irori_chat_tokens(const irori_model *m, const char *messages, const char *to
     err *e = api_err(error);
     *ids = NULL;
     *count = 0;
+    if (!m->tmpl && m->has_template)
+        return err_set(e, m->template_error.code,
+                       "%s: the model's chat template cannot be read (%s); give it plain text",
+                       gguf_path(m->file), m->template_error.msg);
     if (!m->tmpl)
         return err_set(e, ST_UNSUPPORTED, "%s: the model has no chat template; give it plain text",
                        gguf_path(m->file));

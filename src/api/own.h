@@ -18,8 +18,10 @@
 struct irori_model {
     gguf *file;
     tok *tok;
-    tmpl *tmpl;       // NULL: the file has no chat template
-    bool has_engine;  // false: opened for its vocabulary only
+    tmpl *tmpl;          // NULL: the file has no chat template, or one that could not be read
+    bool has_template;   // the file has one
+    err template_error;  // why it could not be read
+    bool has_engine;     // false: opened for its vocabulary only
     engine engine;
     uint8_t *breaker;     // [vocabulary] tokens that end a DRY match; made when first needed
     irori_session *live;  // sessions whose logits lie in the engine's buffer, linked by next_live
