@@ -60,14 +60,10 @@ int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size
                        "the first token of an empty session has no probability; first must be 1");
     if (first == 0 && count && need_logits(s, e))
         return ST_INVALID;
-    if (count > (size_t)s->m->engine.context - s->count)
-        return err_set(e, ST_LIMIT,
-                       "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx", s->count,
-                       count, s->m->engine.context);
+    int rc = api_check_fits(s, ids, count, e);
+    if (rc)
+        return rc;
     int vocab = api_vocab(s->m);
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= vocab)
-            return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
     if (first == 0 && count)
         logprob[0] = samp_logprob(s->logits, vocab, ids[0]);
     // Row i gives the probabilities of ids[i + 1]: rows from first - 1 on are wanted, the last one for the session.
@@ -78,7 +74,7 @@ int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size
         bool scored = at >= wanted || at + n == count;
         const float *logits;
         api_row row = {s, ids + at, (int)n, at >= wanted ? (int)n : scored};
-        int rc = api_run(s->m, &row, 1, &logits, e);
+        rc = api_run(s->m, &row, 1, &logits, e);
         if (rc)
             return rc;
         for (size_t i = 0; at >= wanted && i < n; i++)

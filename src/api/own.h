@@ -69,4 +69,7 @@ typedef struct api_row {
 enum { API_MAX_ROWS = 256 };
 int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e);
 
+// Ids in range, room in the context and the KV store: so that nothing runs when not all can.
+int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e);
+
 #endif

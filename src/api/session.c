@@ -235,8 +235,7 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
     return ST_OK;
 }
 
-// Ids in range, room in the context and the KV store: so that nothing runs when not all can.
-static int check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
+int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
 {
     int vocab = api_vocab(s->m), context = s->m->engine.context;
     for (size_t i = 0; i < count; i++)
@@ -255,7 +254,7 @@ int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_
     atomic_store(&s->cancel, false);
     if (s->prompt_tokens == 0)
         s->prompt_started = os_seconds();
-    int rc = check_fits(s, ids, count, e);
+    int rc = api_check_fits(s, ids, count, e);
     size_t batch = (size_t)s->m->engine.batch;
     for (size_t at = 0; !rc && at < count; at += batch) {
         int n = (int)MIN(batch, count - at);
