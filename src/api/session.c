@@ -238,13 +238,13 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
 int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
 {
     int vocab = api_vocab(s->m), context = s->m->engine.context;
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= vocab)
-            return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
     if (count > (size_t)context - s->count)
         return err_set(e, ST_LIMIT,
                        "context is full: %zu tokens held, %zu more asked, %d allowed; raise --ctx", s->count,
                        count, context);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
     return kv_seq_reserve(s->seq, (int)count, e);
 }
 
