@@ -75,7 +75,7 @@ typedef void kern_matmul_fn(const kern_weight *w, const kern_act *a, int t0, int
 
 // ---- Attention over one page of KV -------------------------------------------------------------------------
 enum { KERN_PAGE = 64,        // tokens a page
-       KERN_ATTN_ROWS = 16 }; // most query rows a call
+       KERN_ATTN_ROWS = 48 }; // most query rows a call: a multiple of the rows that AVX-512 takes at once
 
 // Running state of the online softmax (Milakov & Gimelshein 2018) of one query row: o / l is the result.
 // Starts as m = -INFINITY, l = 0, o = 0.

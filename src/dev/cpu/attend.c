@@ -1,16 +1,22 @@
 // Attention over the pages of a sequence.
 //
-// A tile is up to 16 query rows that share a KV head: the heads of its group, for one or several consecutive
-// tokens. The context is cut into spans of a fixed number of pages; each span is attended to on its own (online
-// softmax over its pages) and the spans are merged in order. Few tiles (decoding): threads share out the spans and
-// merge after a barrier. Many tiles (prefill): a thread takes a whole tile. The arithmetic is the same either way,
-// so a token's result does not depend on the batch it came in or the number of threads.
+// A tile is up to KERN_ATTN_ROWS query rows that share a KV head: the heads of its group, for one or several
+// consecutive tokens. The context is cut into spans of a fixed number of pages; each span is attended to on
+// its own (online softmax over its pages) and the spans are merged in order. Few tiles (decoding): threads
+// share out the spans and merge after a barrier. Many tiles (prefill): a thread takes a whole tile. The
+// arithmetic is the same either way, so a token's result does not depend on the batch it came in or on the
+// number of threads.
 #include <math.h>
 #include <string.h>
 
 #include "dev/cpu/cpu.h"
 
-enum { SPAN_PAGES = 16, SPAN = SPAN_PAGES * DEV_PAGE };
+enum {
+    SPAN_PAGES = 16,
+    SPAN = SPAN_PAGES * DEV_PAGE,
+    TILES_A_THREAD = 4,  // so many tiles a thread come out even by themselves
+    LEAST_ROWS = 12,     // rows that a tile keeps however many threads there are
+};
 
 typedef struct tile {
     int token, tokens;  // the batch's tokens [token, token + tokens), of one sequence
@@ -38,6 +44,12 @@ static void tiling_start(tiling *w, const cpu_plan *p, const graph_attention *at
     w->part_heads = MIN(group, KERN_ATTN_ROWS);
     w->parts = (group + w->part_heads - 1) / w->part_heads;
     w->tokens = MAX(1, KERN_ATTN_ROWS / group);
+    // Smaller tiles where threads would go without; they read the pages more often.
+    const int wanted = TILES_A_THREAD * pool_threads(p->dev->threads);
+    while (w->tokens * group > LEAST_ROWS &&
+           p->batch->n_tokens / w->tokens * at->kv_heads * w->parts < wanted)
+        w->tokens = (w->tokens + 1) / 2;
+    w->tokens = MIN(w->tokens, p->batch->n_tokens);
 }
 
 // The run of tokens of one sequence that starts at w->token, at most a tile's.
@@ -73,28 +85,34 @@ static bool tiling_at(tiling *w, int i, tile *out)
     return true;
 }
 
-// State of the online softmax for the rows of a tile: m[16], l[16], o[16][hd].
+// State of the online softmax for up to `rows` rows of a tile: m[rows], l[rows], o[rows][hd].
 typedef struct state {
     float *m, *l, *o;
 } state;
 
-static size_t state_floats(int hd)
+static size_t state_floats(int rows, int hd)
 {
-    return (size_t)KERN_ATTN_ROWS * (size_t)(hd + 2);
+    return (size_t)rows * (size_t)(hd + 2);
 }
 
-static state state_at(float *at)
+static state state_at(float *at, int rows)
 {
-    return (state){at, at + KERN_ATTN_ROWS, at + 2 * KERN_ATTN_ROWS};
+    return (state){at, at + rows, at + 2 * rows};
 }
 
-static void state_clear(state s, int hd)
+static void state_clear(state s, int rows, int hd)
 {
-    for (int r = 0; r < KERN_ATTN_ROWS; r++) {
+    for (int r = 0; r < rows; r++) {
         s.m[r] = -INFINITY;
         s.l[r] = 0;
     }
-    memset(s.o, 0, (size_t)KERN_ATTN_ROWS * (size_t)hd * sizeof *s.o);
+    memset(s.o, 0, (size_t)rows * (size_t)hd * sizeof *s.o);
+}
+
+// The most rows a tile of this walk has.
+static int most_rows(const tiling *w)
+{
+    return w->tokens * w->part_heads;
 }
 
 // into = softmax-weighted union of `into` and `from`, which covers later keys.
@@ -131,7 +149,7 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
     int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
     const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
     int last = p->batch->pos[t->token + t->tokens - 1];
-    state_clear(s, hd);
+    state_clear(s, rows, hd);
     for (int page = span * SPAN_PAGES; page < (span + 1) * SPAN_PAGES && page * DEV_PAGE <= last; page++) {
         bool any = false;
         for (int r = 0; r < rows; r++) {
@@ -179,14 +197,14 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
     float *q = w->scratch;
-    state span = state_at(q + KERN_ATTN_ROWS * hd),
-          all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(hd));
+    state span = state_at(q + KERN_ATTN_ROWS * hd, KERN_ATTN_ROWS),
+          all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(KERN_ATTN_ROWS, hd), KERN_ATTN_ROWS);
     tiling walk;
     tile t;
     tiling_start(&walk, p, &op->att);
     while (pool_next(next, INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
         gather(p, op, &t, q);
-        state_clear(all, hd);
+        state_clear(all, t.tokens * t.heads, hd);
         for (int i = 0; i < t.spans; i++) {
             attend_span(p, &op->att, &t, t.first_span + i, q, span);
             state_merge(all, span, t.tokens * t.heads, hd);
@@ -200,32 +218,33 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
 {
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
-    size_t each = state_floats(hd);
     float *q = w->scratch;
     tiling walk;
     tile t;
     tiling_start(&walk, p, &op->att);
+    const int most = most_rows(&walk);
+    const size_t each = state_floats(most, hd);
     while (pool_next(&next[0], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from / spans, &t)) {
         int i = from % spans;
         if (i >= t.spans)
             continue;
         gather(p, op, &t, q);
-        attend_span(p, &op->att, &t, t.first_span + i, q, state_at(p->partial + (size_t)from * each));
+        attend_span(p, &op->att, &t, t.first_span + i, q, state_at(p->partial + (size_t)from * each, most));
     }
     pool_barrier(p->dev->threads);
-    state all = state_at(q);
+    state all = state_at(q, most);
     tiling_start(&walk, p, &op->att);
     while (pool_next(&next[1], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
-        state_clear(all, hd);
+        state_clear(all, t.tokens * t.heads, hd);
         for (int i = 0; i < t.spans; i++)
-            state_merge(all, state_at(p->partial + (size_t)(from * spans + i) * each), t.tokens * t.heads,
-                        hd);
+            state_merge(all, state_at(p->partial + (size_t)(from * spans + i) * each, most),
+                        t.tokens * t.heads, hd);
         finish(p, op, &t, all);
     }
 }
 
-// Tiles of the layer, and the most spans any has.
-static int count_tiles(const cpu_plan *p, const graph_attention *at, int *spans)
+// Tiles of the layer, the most spans any has, and the most rows.
+static int count_tiles(const cpu_plan *p, const graph_attention *at, int *spans, int *rows)
 {
     tiling walk;
     tile t;
@@ -233,6 +252,7 @@ static int count_tiles(const cpu_plan *p, const graph_attention *at, int *spans)
     *spans = 1;
     for (tiling_start(&walk, p, at); tiling_at(&walk, n, &t); n += at->kv_heads * walk.parts)
         *spans = MAX(*spans, t.spans);
+    *rows = most_rows(&walk);
     return n;
 }
 
@@ -240,10 +260,9 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index)
 {
     cpu_plan *p = w->plan;
     atomic_int *next = &p->counters[2 * index];
-    int spans, tiles = count_tiles(p, &op->att, &spans);
-    // With four tiles a thread the shares come out even by themselves.
-    bool split = spans > 1 && tiles < 4 * w->nth &&
-                 (size_t)tiles * (size_t)spans * state_floats(op->att.head_dim) <= CPU_PARTIAL_FLOATS;
+    int spans, rows, tiles = count_tiles(p, &op->att, &spans, &rows);
+    bool split = spans > 1 && tiles < TILES_A_THREAD * w->nth &&
+                 (size_t)tiles * (size_t)spans * state_floats(rows, op->att.head_dim) <= CPU_PARTIAL_FLOATS;
     if (split)
         attend_split(w, op, next, spans);
     else
@@ -264,5 +283,5 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index)
 
 size_t cpu_attend_scratch(int head_dim)
 {
-    return (size_t)KERN_ATTN_ROWS * (size_t)head_dim + 2 * state_floats(head_dim);
+    return (size_t)KERN_ATTN_ROWS * (size_t)head_dim + 2 * state_floats(KERN_ATTN_ROWS, head_dim);
 }
