@@ -64,8 +64,8 @@ typedef struct irori_model_options {
     const char *cpu;  // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
     bool no_pin;      // leave worker threads unbound to processors
     bool no_repack;   // multiply by the weights as the file holds them: no copy of them in memory, slower
-    // Folder where re-laid weights are kept, so that the next start maps them instead of laying them out again;
-    // default: irori in $XDG_CACHE_HOME or in ~/.cache; "": none.
+    // Folder where re-laid weights are kept, so that the next start maps them instead of laying them out again: a
+    // sooner start, a little slower decoding. "": irori in $XDG_CACHE_HOME or in ~/.cache; default: not kept.
     const char *cache_dir;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);  // while loading, in bytes
     void *progress_ctx;

@@ -213,6 +213,7 @@ static int report_memory(const bench *b)
     double saved = 100 - 100 * (double)i->activation_bytes / (double)i->activation_bytes_unshared;
     if (!b->o->json) {
         printf("weights, re-laid        %10.1f MB\n", (double)i->weight_bytes / 1e6);
+        printf("weights, from the cache %10.1f MB\n", (double)i->weight_cache_bytes / 1e6);
         printf("activations, planned    %10.1f MB (one buffer a value: %.1f MB; %.0f %% saved)\n",
                (double)i->activation_bytes / 1e6, (double)i->activation_bytes_unshared / 1e6, saved);
         printf("KV, in use              %10.1f MB (%.1f KB a token)\n", (double)mem.kv_bytes / 1e6,
@@ -227,6 +228,7 @@ static int report_memory(const bench *b)
     json_begin(&w, &out);
     json_obj(&w);
     json_whole(&w, "weight_bytes", i->weight_bytes);
+    json_whole(&w, "weight_cache_bytes", i->weight_cache_bytes);
     json_whole(&w, "activation_bytes", i->activation_bytes);
     json_whole(&w, "activation_bytes_unshared", i->activation_bytes_unshared);
     json_number(&w, "activation_saved_percent", saved);

@@ -14,9 +14,9 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 typedef struct cli_options {
     const char *model;    // first argument
     const char *command;  // argument of `help`, `completion`
-    bool json, help, raw, special, man, memory, no_pin;
+    bool json, help, raw, special, man, memory, no_pin, no_repack, cache;
     int threads, ctx, batch_size;
-    const char *cpu;
+    const char *cpu, *cache_dir;
     const char *prompt, *system, *text, *file, *tools, *history;
     int max_tokens;
     float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;

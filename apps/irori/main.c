@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin"
+#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir"
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
 
@@ -81,6 +81,11 @@ const cli_option cli_option_table[] = {
     {"cpu", 0, CLI_TEXT, AT(cpu), "ISA", "use at most scalar, avx2, avx512, amx or neon", 0, 0},
     {"batch-size", 0, CLI_INT, AT(batch_size), "N", "tokens of a prompt run together (default 512)", 1, 8192},
     {"no-pin", 0, CLI_FLAG, AT(no_pin), NULL, "leave threads unbound to processors", 0, 0},
+    {"no-repack", 0, CLI_FLAG, AT(no_repack), NULL, "use weights as they lie in the file: no copy, slower", 0, 0},
+    {"cache", 0, CLI_FLAG, AT(cache), NULL,
+     "keep re-laid weights in irori of the cache folder: later starts are sooner, decoding a little slower", 0,
+     0},
+    {"cache-dir", 0, CLI_TEXT, AT(cache_dir), "DIR", "the same, in this folder", 0, 0},
     {"json", 0, CLI_FLAG, AT(json), NULL, "the result as JSON on standard output", 0, 0},
     {"help", 'h', CLI_FLAG, AT(help), NULL, "help for the command", 0, 0},
 };

@@ -24,6 +24,8 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
                               .batch = o->batch_size,
                               .cpu = o->cpu,
                               .no_pin = o->no_pin,
+                              .no_repack = o->no_repack,
+                              .cache_dir = o->cache_dir ? o->cache_dir : o->cache ? "" : NULL,
                               .progress = cli_progress_step,
                               .progress_ctx = &bar};
     irori_error e;

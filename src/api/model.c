@@ -50,9 +50,12 @@ int irori_model_open_vocabulary(irori_model **out, const char *path, irori_error
         rc = tok_open(&m->tok, m->file, e);
     gguf_str source;
     if (!rc && gguf_get_str(m->file, "tokenizer.chat_template", &source)) {
-        rc = tmpl_parse(&m->tmpl, source.p, source.n, e);
-        if (rc)
-            err_prefix(e, "%s: tokenizer.chat_template", path);
+        m->has_template = true;
+        rc = tmpl_parse(&m->tmpl, source.p, source.n, &m->template_error);
+        if (rc != ST_NOMEM)
+            rc = ST_OK;  // the model can still take plain text; a conversation will be told why
+        else
+            err_set(e, rc, "%s: no memory for the chat template", path);
     }
     if (rc) {
         irori_model_close(m);
@@ -74,14 +77,19 @@ int irori_model_open(irori_model **out, const char *path, const irori_model_opti
     *out = NULL;
     if (rc)
         return rc;
+    char cache[1024];
     engine_options eo = {.threads = o->threads,
                          .context = o->context,
                          .sequences = o->sessions,
                          .batch = o->batch,
                          .cpu = o->cpu,
                          .no_pin = o->no_pin,
+                         .no_repack = o->no_repack,
+                         .cache_dir = o->cache_dir,
                          .progress = o->progress,
                          .progress_ctx = o->progress_ctx};
+    if (o->cache_dir && !*o->cache_dir)
+        eo.cache_dir = os_cache_dir("irori", cache, sizeof cache) ? cache : NULL;
     rc = engine_open(&m->engine, m->file, &eo, api_err(error));
     if (rc) {
         irori_model_close(m);
@@ -117,7 +125,7 @@ void irori_model_get_info(const irori_model *m, irori_model_info *out)
         .parameters = model_parameter_count(m->file),
         .file_bytes = gguf_file_bytes(m->file),
         .vocabulary = (int)tok_count(m->tok),
-        .has_chat_template = m->tmpl != NULL,
+        .has_chat_template = m->has_template,
     };
     if (!m->has_engine)
         return;
@@ -126,7 +134,9 @@ void irori_model_get_info(const irori_model *m, irori_model_info *out)
     graph_layout layout = x->dev->ops->layout(x->plan);
     out->architecture = x->model.arch_name;
     out->device = x->dev->ops->describe(x->dev);
-    out->weight_bytes = x->dev->ops->weight_bytes(x->dev);
+    dev_weight_bytes weights = x->dev->ops->weight_bytes(x->dev);
+    out->weight_bytes = weights.packed;
+    out->weight_cache_bytes = weights.mapped;
     out->layers = p->layers;
     out->width = p->width;
     out->heads = p->heads;

@@ -79,6 +79,20 @@ void os_map_dontneed(const void *p, size_t n)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+void os_map_populate(const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)p / page * page, to = (uintptr_t)p + n;
+#ifdef MADV_HUGEPAGE
+    madvise((void *)from, to - from, MADV_HUGEPAGE);
+#endif
+#ifdef MADV_POPULATE_READ
+    if (madvise((void *)from, to - from, MADV_POPULATE_READ) == 0)
+        return;
+#endif
+    madvise((void *)from, to - from, MADV_WILLNEED);
+}
+
 int os_read_file(const char *path, size_t max, char **data, size_t *n, err *e)
 {
     uint64_t size = 0;

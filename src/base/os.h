@@ -25,6 +25,27 @@ void os_map_dontneed(const void *p, size_t n);
 // Errors as above, and ST_LIMIT for a longer file.
 int os_read_file(const char *path, size_t max, char **data, size_t *n, err *e);
 
+// Reads bytes of a mapping in ahead of their use (all of them resident on return, where the system can), in huge
+// pages where it has them.
+void os_map_populate(const void *p, size_t n);
+
+// Folders (os_dir.c).
+// Folder for what a program can make again: $XDG_CACHE_HOME/name, else ~/.cache/name. False when neither variable is an
+// absolute path, or the result is longer than `cap`.
+bool os_cache_dir(const char *name, char *out, size_t cap);
+bool os_make_dirs(const char *path);  // with all above it, for the owner only; true when it is there
+bool os_disk_space(const char *path, uint64_t *available, uint64_t *total);
+// Removes files of a folder whose names end in `suffix`, the longest unmodified first, until those left hold at most
+// `most` bytes.
+void os_trim_dir(const char *dir, const char *suffix, uint64_t most);
+// What tells one content of a file from another without reading it; false when it cannot be asked.
+typedef struct os_file_id {
+    uint64_t device, inode, size, modified;  // modified: nanoseconds since 1970
+} os_file_id;
+bool os_get_file_id(const char *path, os_file_id *id);
+uint64_t os_boot_id(void);  // another at each start of the system; 0: unknown
+void os_touch(const char *path);  // modified now
+
 double os_seconds(void);  // monotonic
 uint64_t os_nanoseconds(void);
 uint64_t os_random_seed(void);

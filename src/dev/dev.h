@@ -52,12 +52,28 @@ typedef struct dev_batch {
     void *cancel_ctx;
 } dev_batch;
 
+// How weights are loaded.
+typedef struct dev_load {
+    // progress(ctx, done, total) is told bytes; it may be NULL.
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+    // Re-laid weights may be kept in a file of this folder, which is made when missing, and taken from it the next
+    // time (docs/formats/weight-cache.md). NULL: they are not. Nothing that goes wrong with it fails a load.
+    const char *cache_dir;
+    const char *source;    // path of the model (of its first part), for the cache to notice that it changed
+    uint64_t source_hash;  // gguf_model_hash
+    size_t cache_least;    // bytes from which keeping pays; 0: 64 MiB
+} dev_load;
+
+// Bytes of re-laid weights: in memory of this process, and mapped from a cache file.
+typedef struct dev_weight_bytes {
+    size_t packed, mapped;
+} dev_weight_bytes;
+
 typedef struct dev_ops {
     void (*free)(dev *d);
     // Takes the weight matrices of a graph over (re-laid for the device, original pages released); called once.
-    // progress(ctx, done, total) is told bytes; it may be NULL.
-    int (*load)(dev *d, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
-                err *e);
+    int (*load)(dev *d, const graph *g, const dev_load *l, err *e);
     // Buffers and steps for batches up to the given sizes; the graph and the shape must outlive the plan.
     int (*plan)(dev *d, graph *g, const dev_kv_shape *kv, int tokens, int outputs, dev_plan **out, err *e);
     void (*plan_free)(dev_plan *p);
@@ -65,19 +81,20 @@ typedef struct dev_ops {
     // nothing.
     int (*run)(dev_plan *p, const dev_batch *b, const float **logits);
     graph_layout (*layout)(const dev_plan *p);
-    size_t (*weight_bytes)(const dev *d);   // memory the re-laid weights take
+    dev_weight_bytes (*weight_bytes)(const dev *d);
     const char *(*describe)(const dev *d);  // "cpu amx, 2 threads"
-    graph_form_fn *form_of;
 } dev_ops;
 
 struct dev {
     const dev_ops *ops;
+    graph_form_fn *form_of;  // the form in which its matmuls want their input
 };
 
 typedef struct dev_cpu_options {
     int threads;      // 0: as many as the process may use
     const char *isa;  // NULL: the best; else the most to use: "scalar", "avx2", "avx512", "amx", "neon"
     bool pin;         // bind worker threads to processors
+    bool no_repack;   // multiply by the weights as the file holds them: no copy, slower
 } dev_cpu_options;
 
 int dev_cpu_new(dev **out, const dev_cpu_options *o, err *e);  // ST_INVALID, ST_NOMEM, ST_IO

@@ -12,12 +12,25 @@ static int alloc_arrays(engine *x)
     return x->token && x->pos && x->seq && x->output && x->views ? ST_OK : ST_NOMEM;
 }
 
+static int load_weights(engine *x, const engine_options *o, err *e)
+{
+    dev_load l = {.progress = o->progress, .progress_ctx = o->progress_ctx};
+    if (o->cache_dir && *o->cache_dir) {
+        l.cache_dir = o->cache_dir;
+        l.cache_least = o->cache_least;
+        l.source = gguf_path(x->file);
+        l.source_hash = gguf_model_hash(x->file);
+    }
+    return x->dev->ops->load(x->dev, &x->model.graph, &l, e);
+}
+
 static int open_parts(engine *x, const engine_options *o, err *e)
 {
-    dev_cpu_options cpu = {.threads = o->threads, .isa = o->cpu, .pin = !o->no_pin};
+    dev_cpu_options cpu = {
+        .threads = o->threads, .isa = o->cpu, .pin = !o->no_pin, .no_repack = o->no_repack};
     int rc = dev_cpu_new(&x->dev, &cpu, e);
     if (!rc)
-        rc = model_load(&x->model, x->file, x->dev->ops->form_of, e);
+        rc = model_load(&x->model, x->file, x->dev->form_of, e);
     if (rc)
         return rc;
     int trained = x->model.params.context;
@@ -25,7 +38,7 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     if (x->context > trained)
         return err_set(e, ST_LIMIT, "%s: context of %d tokens asked, the model was trained for %d",
                        gguf_path(x->file), x->context, trained);
-    rc = x->dev->ops->load(x->dev, &x->model.graph, o->progress, o->progress_ctx, e);
+    rc = load_weights(x, o, e);
     if (!rc)
         rc = x->dev->ops->plan(x->dev, &x->model.graph, &x->model.kv, x->batch, x->outputs, &x->plan, e);
     // One page more each: a fork may hold a copy of a half-written one.

@@ -100,7 +100,9 @@ enum kern_isa { KERN_SCALAR, KERN_AVX2, KERN_AVX512, KERN_AMX, KERN_NEON, KERN_I
 
 typedef struct kern_table {
     enum kern_isa isa;  // the best overlay in it
-    kern_matmul_fn *matmul[QT_COUNT];  // by weight type; never NULL for a type with quant_info.decode
+    kern_matmul_fn *matmul[QT_COUNT];  // by weight type, in its own family; never NULL for a type with quant_info.decode
+    // Any weight of family KERN_DECODE, whatever its type: also one that could be packed and was not.
+    kern_matmul_fn *matmul_decode;
     kern_attn_fn *attn_f16;
     // x[n] -> q[n], d, sum as in kern_act; n a multiple of 32 (or 256).
     void (*quantize_q8_32)(const float *x, int n, int8_t *q, float *d, int16_t *sum);

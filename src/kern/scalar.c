@@ -161,5 +161,6 @@ void kern_fill_scalar(kern_table *t)
         enum kern_family family = kern_family_of(type);
         t->matmul[type] = family == KERN_B32 || family == KERN_B256 ? matmul_quant : matmul_float;
     }
+    t->matmul_decode = matmul_float;
     kern_fill_scalar_ops(t);
 }

@@ -12,6 +12,7 @@ static void cpu_free(dev *base)
     cpu_dev *d = (cpu_dev *)base;
     pool_free(d->threads);
     mem_pages_free(MEM_WEIGHTS, d->packed, d->packed_bytes);
+    os_unmap(&d->cache);
     mem_free(d->weights);
     mem_free(d);
 }
@@ -130,9 +131,11 @@ static graph_layout cpu_layout(const dev_plan *p)
     return ((const cpu_plan *)p)->layout;
 }
 
-static size_t cpu_weight_bytes(const dev *d)
+static dev_weight_bytes cpu_weight_bytes(const dev *base)
 {
-    return ((const cpu_dev *)d)->packed_bytes;
+    const cpu_dev *d = (const cpu_dev *)base;
+    return (dev_weight_bytes){.packed = d->packed ? d->packed_bytes : 0,
+                              .mapped = d->cache.data ? d->packed_bytes : 0};
 }
 
 static const char *cpu_describe(const dev *d)
@@ -149,6 +152,12 @@ static enum graph_form cpu_form_of(int quant_type)
     }
 }
 
+static enum graph_form cpu_form_as_is(int quant_type)
+{
+    (void)quant_type;
+    return GRAPH_F32;
+}
+
 static const dev_ops cpu_ops = {
     .free = cpu_free,
     .load = cpu_load,
@@ -158,7 +167,6 @@ static const dev_ops cpu_ops = {
     .layout = cpu_layout,
     .weight_bytes = cpu_weight_bytes,
     .describe = cpu_describe,
-    .form_of = cpu_form_of,
 };
 
 int dev_cpu_new(dev **out, const dev_cpu_options *o, err *e)
@@ -177,6 +185,8 @@ int dev_cpu_new(dev **out, const dev_cpu_options *o, err *e)
         return rc;
     }
     d->base.ops = &cpu_ops;
+    d->base.form_of = o->no_repack ? cpu_form_as_is : cpu_form_of;
+    d->no_repack = o->no_repack;
     d->kern = kern_get((enum kern_isa)isa);
     snprintf(d->description, sizeof d->description, "cpu %s, %d thread%s", kern_isa_name(d->kern->isa),
              pool_threads(d->threads), pool_threads(d->threads) == 1 ? "" : "s");

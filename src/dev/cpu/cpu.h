@@ -14,8 +14,10 @@ typedef struct cpu_dev {
     const kern_table *kern;
     kern_weight *weights;  // [n_weights], by graph weight index
     int n_weights;
-    uint8_t *packed;  // one block that holds every packed matrix
+    bool no_repack;
+    uint8_t *packed;  // one block that holds every packed matrix; NULL when it lies in the cache file
     size_t packed_bytes;
+    os_map cache;  // the cache file, when the weights are used from it
     char description[96];
 } cpu_dev;
 
@@ -88,7 +90,24 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index);
 size_t cpu_attend_scratch(int head_dim);  // floats of scratch a thread needs
 
 // weights.c
-int cpu_load(dev *d, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
-             err *e);
+int cpu_load(dev *d, const graph *g, const dev_load *l, err *e);
+
+// cache.c: the block of packed matrices in a file. offset[i] is where matrix i begins in the block, SIZE_MAX when
+// it is not packed; total bytes of the block.
+typedef struct cpu_cache {
+    const graph *g;
+    const size_t *offset;
+    size_t bytes;
+    pool *threads;
+    char *path;      // NULL: nothing is kept
+    uint64_t key;    // of the model
+    uint64_t layout; // of packed panels
+} cpu_cache;
+// Fills c->path, key and layout; c->path stays NULL when this model is not to be kept.
+void cpu_cache_init(cpu_cache *c, const dev_load *l);
+void cpu_cache_done(cpu_cache *c);
+// Maps the file when it holds exactly these matrices; the block, or NULL.
+const uint8_t *cpu_cache_map(const cpu_cache *c, os_map *map);
+void cpu_cache_write(const cpu_cache *c, const uint8_t *block);
 
 #endif

@@ -1,11 +1,11 @@
-// Weights of the CPU device: packed once into the panels the kernels read (kern.h), all in one block.
+// Weights of the CPU device: packed once into the panels the kernels read (kern.h), all in one block, which the next
+// start may map from a file (cache.c).
 #include "dev/cpu/cpu.h"
 
 typedef struct loading {
     cpu_dev *d;
     const graph *g;
     const size_t *offset;  // [n_weights] in the packed block; SIZE_MAX: used as it lies in the file
-    atomic_int next;       // weight being taken
     _Atomic uint64_t done;
     uint64_t total;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -38,31 +38,19 @@ static void pack_worker(void *ctx, int ith, int nth)
     }
 }
 
-int cpu_load(dev *base, const graph *g, void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
-             err *e)
+// Where each matrix goes in the block of packed ones.
+static void lay_out(cpu_dev *d, const graph *g, size_t *offset)
 {
-    cpu_dev *d = (cpu_dev *)base;
-    size_t *offset = mem_calloc(MEM_OTHER, (size_t)g->n_weights, sizeof *offset);
-    d->weights = mem_calloc(MEM_WEIGHTS, (size_t)g->n_weights, sizeof *d->weights);
-    if (!offset || !d->weights) {
-        mem_free(offset);
-        return err_set(e, ST_NOMEM, "no memory for the weight table");
-    }
-    d->n_weights = g->n_weights;
-    loading l = {.d = d, .g = g, .offset = offset, .progress = progress, .ctx = ctx};
     for (int i = 0; i < g->n_weights; i++) {
         const graph_weight *w = &g->weights[i];
-        size_t bytes = w->lookup_only ? 0 : kern_packed_bytes(w->type, w->n, w->k);
+        size_t bytes = w->lookup_only || d->no_repack ? 0 : kern_packed_bytes(w->type, w->n, w->k);
         offset[i] = bytes ? d->packed_bytes : SIZE_MAX;
         d->packed_bytes += (size_t)round_up(bytes, 64);
-        l.total += bytes;
     }
-    d->packed = mem_pages_alloc(MEM_WEIGHTS, d->packed_bytes);
-    if (!d->packed) {
-        mem_free(offset);
-        return err_set(e, ST_NOMEM, "no memory for %zu MB of weights", d->packed_bytes >> 20);
-    }
-    pool_run(d->threads, pack_worker, &l);
+}
+
+static void describe_weights(cpu_dev *d, const graph *g, const size_t *offset, const uint8_t *block)
+{
     for (int i = 0; i < g->n_weights; i++) {
         const graph_weight *w = &g->weights[i];
         bool packed = offset[i] != SIZE_MAX;
@@ -74,11 +62,50 @@ int cpu_load(dev *base, const graph *g, void (*progress)(void *ctx, uint64_t don
             .k = w->k,
             .panel_bytes = packed ? kern_packed_bytes(w->type, w->n, w->k) / (size_t)panels
                                   : quant_row_bytes(w->type, (uint64_t)w->k) * KERN_PANEL,
-            .data = packed ? d->packed + offset[i] : w->data,
+            .data = packed ? block + offset[i] : w->data,
         };
     }
-    mem_free(offset);
-    if (progress)
-        progress(ctx, l.total, l.total);
+}
+
+static int pack(cpu_dev *d, const graph *g, const size_t *offset, const dev_load *l, err *e)
+{
+    d->packed = mem_pages_alloc(MEM_WEIGHTS, d->packed_bytes);
+    if (!d->packed)
+        return err_set(e, ST_NOMEM, "no memory for %zu MB of weights", d->packed_bytes >> 20);
+    loading w = {.d = d, .g = g, .offset = offset, .progress = l->progress, .ctx = l->progress_ctx};
+    w.total = d->packed_bytes;
+    pool_run(d->threads, pack_worker, &w);
     return ST_OK;
+}
+
+int cpu_load(dev *base, const graph *g, const dev_load *l, err *e)
+{
+    cpu_dev *d = (cpu_dev *)base;
+    size_t *offset = mem_calloc(MEM_OTHER, (size_t)g->n_weights, sizeof *offset);
+    d->weights = mem_calloc(MEM_WEIGHTS, (size_t)g->n_weights, sizeof *d->weights);
+    if (!offset || !d->weights) {
+        mem_free(offset);
+        return err_set(e, ST_NOMEM, "no memory for the weight table");
+    }
+    d->n_weights = g->n_weights;
+    lay_out(d, g, offset);
+    int rc = ST_OK;
+    if (d->packed_bytes) {
+        cpu_cache c = {.g = g, .offset = offset, .bytes = d->packed_bytes, .threads = d->threads};
+        cpu_cache_init(&c, l);
+        const uint8_t *block = cpu_cache_map(&c, &d->cache);
+        if (!block && !(rc = pack(d, g, offset, l, e))) {
+            cpu_cache_write(&c, d->packed);
+            block = d->packed;
+        }
+        cpu_cache_done(&c);
+        if (!rc)
+            describe_weights(d, g, offset, block);
+    } else {
+        describe_weights(d, g, offset, NULL);
+    }
+    mem_free(offset);
+    if (!rc && l->progress)
+        l->progress(l->progress_ctx, d->packed_bytes, d->packed_bytes);
+    return rc;
 }

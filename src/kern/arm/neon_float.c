@@ -130,6 +130,7 @@ void kern_neon_fill_float(kern_table *t)
     for (int type = 0; type < QT_COUNT; type++)
         if (t->matmul[type] && kern_family_of(type) == KERN_DECODE)
             t->matmul[type] = matmul_decode;
+    t->matmul_decode = matmul_decode;
     t->matmul[QT_F32] = matmul_f32;
     t->matmul[QT_F16] = matmul_f16;
     t->matmul[QT_BF16] = matmul_bf16;
