@@ -43,7 +43,7 @@ typedef struct os_file_id {
     uint64_t device, inode, size, modified;  // modified: nanoseconds since 1970
 } os_file_id;
 bool os_get_file_id(const char *path, os_file_id *id);
-uint64_t os_boot_id(void);  // another at each start of the system; 0: unknown
+uint64_t os_boot_id(void);        // another at each start of the system; 0: unknown
 void os_touch(const char *path);  // modified now
 
 double os_seconds(void);  // monotonic

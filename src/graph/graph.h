@@ -99,7 +99,7 @@ typedef struct graph {
     int n_weights, cap_weights;
     graph_rope *ropes;
     int n_ropes, cap_ropes;
-    int logits;  // the value that holds the result, [outputs][vocabulary]
+    int logits;     // the value that holds the result, [outputs][vocabulary]
     graph_op lost;  // where an operation goes that found no memory
     int failed;     // ST_NOMEM once an addition was lost; graph_finish reports it
 } graph;

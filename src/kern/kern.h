@@ -35,7 +35,7 @@ enum kern_family {
 enum kern_family kern_family_of(int quant_type);
 
 typedef struct kern_weight {
-    int type;             // enum quant_type
+    int type;  // enum quant_type
     enum kern_family family;
     int n, k;             // rows, columns; k a multiple of the type's block
     size_t panel_bytes;   // distance between panels (KERN_DECODE: 16 GGUF rows)
@@ -74,24 +74,25 @@ typedef void kern_matmul_fn(const kern_weight *w, const kern_act *a, int t0, int
                             size_t ldy);
 
 // ---- Attention over one page of KV -------------------------------------------------------------------------
-enum { KERN_PAGE = 64,        // tokens a page
-       KERN_ATTN_ROWS = 48 }; // most query rows a call: a multiple of the rows that AVX-512 takes at once
+enum { KERN_PAGE = 64 };  // tokens a page
+// Most query rows a call: a multiple of the rows that AVX-512 takes at once.
+enum { KERN_ATTN_ROWS = 48 };
 
 // Running state of the online softmax (Milakov & Gimelshein 2018) of one query row: o / l is the result.
 // Starts as m = -INFINITY, l = 0, o = 0.
 typedef struct kern_attn {
-    int rows;             // 1..KERN_ATTN_ROWS query rows that share the KV head
-    int hd;               // head size, a multiple of 16, at most 512
-    const float *q;       // [rows][hd], already scaled by 1/sqrt(hd)
-    const uint16_t *k;    // F16 [hd][64]: column s is the key of token s of the page
-    const uint16_t *v;    // F16 [64][hd]
-    const int *visible;   // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
-                          // past it may hold anything.
-    const int *first;     // [rows] first visible key (sliding window), or NULL for 0; a row with first >= visible
-                          // sees nothing here and keeps its state
-    float softcap;        // > 0: s = softcap * tanh(s / softcap)
-    float *m, *l;         // [rows]
-    float *o;             // [rows][hd]
+    int rows;            // 1..KERN_ATTN_ROWS query rows that share the KV head
+    int hd;              // head size, a multiple of 16, at most 512
+    const float *q;      // [rows][hd], already scaled by 1/sqrt(hd)
+    const uint16_t *k;   // F16 [hd][64]: column s is the key of token s of the page
+    const uint16_t *v;   // F16 [64][hd]
+    const int *visible;  // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
+                         // past it may hold anything.
+    const int *first;    // [rows] first visible key (sliding window), or NULL for 0; a row with
+                         // first >= visible sees nothing here and keeps its state
+    float softcap;       // > 0: s = softcap * tanh(s / softcap)
+    float *m, *l;        // [rows]
+    float *o;            // [rows][hd]
 } kern_attn;
 typedef void kern_attn_fn(const kern_attn *a);
 
@@ -100,7 +101,8 @@ enum kern_isa { KERN_SCALAR, KERN_AVX2, KERN_AVX512, KERN_AMX, KERN_NEON, KERN_I
 
 typedef struct kern_table {
     enum kern_isa isa;  // the best overlay in it
-    kern_matmul_fn *matmul[QT_COUNT];  // by weight type, in its own family; never NULL for a type with quant_info.decode
+    // By weight type, in its own family; never NULL for a type with quant_info.decode.
+    kern_matmul_fn *matmul[QT_COUNT];
     // Any weight of family KERN_DECODE, whatever its type: also one that could be packed and was not.
     kern_matmul_fn *matmul_decode;
     kern_attn_fn *attn_f16;
@@ -124,8 +126,8 @@ typedef struct kern_table {
 const kern_table *kern_get(enum kern_isa most);
 // One exact overlay stacked on those it builds on; NULL when this processor cannot run it (for tests and bench).
 const kern_table *kern_get_exactly(enum kern_isa isa);
-const char *kern_isa_name(enum kern_isa isa);      // "scalar", "avx2", "avx512", "amx", "neon"
-int kern_isa_from_name(const char *name);          // -1 when unknown
+const char *kern_isa_name(enum kern_isa isa);  // "scalar", "avx2", "avx512", "amx", "neon"
+int kern_isa_from_name(const char *name);      // -1 when unknown
 // Processor features found, as in "avx2 fma avx512f avx512vnni amx-int8", for reports.
 const char *kern_cpu_flags(void);
 

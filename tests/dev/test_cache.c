@@ -404,7 +404,8 @@ static void old_files_give_way(void **state)
 static void weights_as_they_lie(void **state)
 {
     (void)state;
-    static const int types[] = {QT_F32, QT_F16, QT_BF16, QT_Q8_0, QT_Q4_0, QT_Q4_K, QT_Q6_K, QT_MXFP4, QT_IQ4_XS};
+    static const int types[] = {QT_F32,  QT_F16,  QT_BF16,  QT_Q8_0,  QT_Q4_0,
+                                QT_Q4_K, QT_Q6_K, QT_MXFP4, QT_IQ4_XS};
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         save_model(1);
         toy t = toy_llama();
@@ -429,7 +430,8 @@ static void weights_as_they_lie(void **state)
         }
         double least = quant_type_info(types[i])->block_elems == 1 ? 1 - 1e-9 : 0.999;
         if (!(dot / sqrt(a * c) >= least) || fabs(sqrt(a / c) - 1) > 0.01)
-            fail_msg("%s: cosine %.9f, length %.6f", quant_type_info(types[i])->name, dot / sqrt(a * c), sqrt(a / c));
+            fail_msg("%s: cosine %.9f, length %.6f", quant_type_info(types[i])->name, dot / sqrt(a * c),
+                     sqrt(a / c));
     }
 }
 

@@ -16,8 +16,8 @@
 #define UNFINISHED ".partial"
 
 enum {
-    ALIGN = 2 << 20,   // of the block in the file: huge pages of the file are huge pages of the block
-    SAMPLE = 4096,     // bytes at either end of a weight that are compared at each start
+    ALIGN = 2 << 20,  // of the block in the file: huge pages of the file are huge pages of the block
+    SAMPLE = 4096,    // bytes at either end of a weight that are compared at each start
     WRITE_STEP = 8 << 20,
 };
 static const uint64_t least_bytes = (uint64_t)64 << 20;   // below this, packing takes no time worth saving

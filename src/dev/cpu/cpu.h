@@ -99,9 +99,9 @@ typedef struct cpu_cache {
     const size_t *offset;
     size_t bytes;
     pool *threads;
-    char *path;      // NULL: nothing is kept
-    uint64_t key;    // of the model
-    uint64_t layout; // of packed panels
+    char *path;       // NULL: nothing is kept
+    uint64_t key;     // of the model
+    uint64_t layout;  // of packed panels
 } cpu_cache;
 // Fills c->path, key and layout; c->path stays NULL when this model is not to be kept.
 void cpu_cache_init(cpu_cache *c, const dev_load *l);

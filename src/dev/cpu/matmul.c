@@ -55,8 +55,8 @@ void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
         kern_act a = input_of(p, in, kw->family);
         int panels = (kw->n + KERN_PANEL - 1) / KERN_PANEL;
         int chunk = chunk_panels(kw, rows, panels, w->nth);
-        kern_matmul_fn *multiply =
-            kw->family == KERN_DECODE ? p->dev->kern->matmul_decode : p->dev->kern->matmul[kw->type];
+        kern_matmul_fn *multiply = kw->family == KERN_DECODE ? p->dev->kern->matmul_decode
+                                                             : p->dev->kern->matmul[kw->type];
         float *y = cpu_f32(p, out, 0);
         for (;;) {
             if (from >= to && !(more = pool_next(next, INT32_MAX, chunk, &from, &to)))

@@ -163,19 +163,19 @@ KERN_INLINE void values(int R, bool wide, const kern_attn *a, int row0, const vo
 }
 
 // `step` (scores or values) of all rows, in blocks of as many as fit the registers.
-#define ROW_BLOCKS(step, wide, a, page, p)                                    \
-    do {                                                                      \
-        int row = 0;                                                          \
-        for (; row + ROWS <= (a)->rows; row += ROWS)                          \
-            step(ROWS, wide, a, row, page, (p) + row);                        \
-        switch ((a)->rows - row) {                                            \
-        case 5: step(5, wide, a, row, page, (p) + row); break;                \
-        case 4: step(4, wide, a, row, page, (p) + row); break;                \
-        case 3: step(3, wide, a, row, page, (p) + row); break;                \
-        case 2: step(2, wide, a, row, page, (p) + row); break;                \
-        case 1: step(1, wide, a, row, page, (p) + row); break;                \
-        default: break;                                                       \
-        }                                                                     \
+#define ROW_BLOCKS(step, wide, a, page, p)                     \
+    do {                                                       \
+        int row = 0;                                           \
+        for (; row + ROWS <= (a)->rows; row += ROWS)           \
+            step(ROWS, wide, a, row, page, (p) + row);         \
+        switch ((a)->rows - row) {                             \
+        case 5: step(5, wide, a, row, page, (p) + row); break; \
+        case 4: step(4, wide, a, row, page, (p) + row); break; \
+        case 3: step(3, wide, a, row, page, (p) + row); break; \
+        case 2: step(2, wide, a, row, page, (p) + row); break; \
+        case 1: step(1, wide, a, row, page, (p) + row); break; \
+        default: break;                                        \
+        }                                                      \
     } while (0)
 
 static void all_softmax(const kern_attn *a, float (*p)[KERN_PAGE])

@@ -38,7 +38,8 @@ KERN_INLINE void tile(int type, int P, int T, const kern_weight *w, const kern_a
 #pragma GCC unroll 4
         for (int p = 0; p < P; p++) {
             if (T == 1 && c % 2 == 0)  // two columns are a cache line of 16-bit weights
-                kern_prefetch_stream(panel[p] + (type == QT_F32 ? 64 : 32) * (size_t)c, type == QT_F32 ? 128 : 64);
+                kern_prefetch_stream(panel[p] + (type == QT_F32 ? 64 : 32) * (size_t)c,
+                                     type == QT_F32 ? 128 : 64);
             __m512 v = column(type, panel[p], c);
 #pragma GCC unroll 12
             for (int t = 0; t < T; t++)
