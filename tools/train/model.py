@@ -36,6 +36,16 @@ def rotate(x, cos, sin):
     return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
+def attend(q, k, v):
+    """Causal attention.  Up to 512 positions, plain products compile to faster code than the fused kernel."""
+    t = q.shape[2]
+    if t > 512:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    future = torch.full((t, t), float("-inf"), device=q.device).triu(1)
+    scores = (q @ k.mT).float() * q.shape[-1] ** -0.5 + future
+    return scores.softmax(-1).bfloat16() @ v
+
+
 class Block(nn.Module):
     def __init__(self, shape):
         super().__init__()
@@ -56,7 +66,7 @@ class Block(nn.Module):
         q, k, v = qkv.split((self.heads, self.kv, self.kv), 1)
         q, k = rotate(self.qn(q), cos, sin), rotate(self.kn(k), cos, sin)
         k, v = (z.repeat_interleave(self.heads // self.kv, 1) for z in (k, v))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = attend(q, k, v)
         return linear(y.transpose(1, 2).reshape(b, t, -1), self.o.weight)
 
     def feed_forward(self, x):
@@ -95,6 +105,18 @@ class Transformer(nn.Module):
         return self.n(x)
 
 
+@torch.compile(dynamic=False)
+def logits_loss(logits, targets, weights, teacher, mix):
+    """Weighted cross entropy of bf16 logits and its gradient; teacher is None or the teacher's logits."""
+    p = logits.float().softmax(-1)
+    hit = torch.arange(p.shape[1])[None, :] == targets[:, None]
+    nll = -(torch.where(hit, logits.float().log_softmax(-1), 0.0).sum(-1) * weights).sum()
+    wanted = hit.float()
+    if teacher is not None:
+        wanted = (1 - mix) * wanted + mix * teacher.float().softmax(-1)
+    return nll, ((p - wanted) * weights[:, None]).bfloat16()
+
+
 class ChunkedLoss(torch.autograd.Function):
     """Weighted cross entropy of a tied head, computed chunk by chunk so that no [B*T, V] array is ever held.
 
@@ -114,16 +136,10 @@ class ChunkedLoss(torch.autograd.Function):
         for i in range(0, len(hidden), ChunkedLoss.CHUNK):
             part = slice(i, i + ChunkedLoss.CHUNK)
             h, y, w = hidden[part], targets[part], weights[part] / total
-            logp = F.log_softmax((h @ head16.T).float(), -1)
-            loss -= (logp.gather(1, y[:, None])[:, 0] * w).sum()
-            grad = logp.exp_()
-            if mix:
-                wanted = F.softmax((teacher_hidden[part] @ teacher_head.T).float(), -1).mul_(mix)
-                wanted.scatter_add_(1, y[:, None], torch.full((len(y), 1), 1.0 - mix))
-                grad.sub_(wanted)
-            else:
-                grad.scatter_add_(1, y[:, None], torch.full((len(y), 1), -1.0))
-            grad = grad.mul_(w[:, None]).bfloat16()
+            logits = h @ head16.T
+            wanted = teacher_hidden[part] @ teacher_head.T if mix else None
+            nll, grad = logits_loss(logits, y, w, wanted, mix)
+            loss += nll
             grad_hidden[part] = grad @ head16
             grad_head += (grad.T @ h).float()
         ctx.save_for_backward(grad_hidden, grad_head)
@@ -150,24 +166,43 @@ def orthogonalise(m, steps=5):
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised: for the matrices inside the blocks.  Same-shaped matrices are stacked."""
+    """Momentum, orthogonalised: for the matrices inside the blocks.  Same-shaped matrices are stacked.
 
-    def __init__(self, params, lr, momentum=0.95, weight_decay=0.05):
+    share = (rank, ranks): this process orthogonalises every ranks-th matrix and `combine` adds up the parts.
+    """
+
+    def __init__(self, params, lr, momentum=0.95, weight_decay=0.05, share=(0, 1), combine=None):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+        self.share, self.combine = share, combine
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
+            rank, ranks = self.share
+            updates = [torch.zeros_like(p) for p in group["params"]]
             by_shape = {}
-            for p in group["params"]:
-                by_shape.setdefault(p.shape, []).append(p)
-            for shape, ps in by_shape.items():
-                update = []
-                for p in ps:
-                    m = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                    m.lerp_(p.grad, 1 - group["momentum"])
-                    update.append(p.grad.lerp(m, group["momentum"]))
-                update = orthogonalise(torch.stack(update))
-                gain = 0.2 * math.sqrt(max(shape))
-                for p, u in zip(ps, update):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-group["lr"] * gain)
+            for i, p in enumerate(group["params"]):
+                m = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                m.lerp_(p.grad, 1 - group["momentum"])
+                by_shape.setdefault(p.shape, []).append(i)
+            for indices in by_shape.values():
+                mine = indices[rank::ranks]
+                if mine:
+                    ps = [group["params"][i] for i in mine]
+                    looked_ahead = [p.grad.lerp(self.state[p]["momentum"], group["momentum"]) for p in ps]
+                    for i, u in zip(mine, orthogonalise(torch.stack(looked_ahead))):
+                        updates[i] = u
+            if ranks > 1:
+                updates = self.combined(updates)
+            for p, u in zip(group["params"], updates):
+                gain = 0.2 * math.sqrt(max(p.shape))
+                p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-group["lr"] * gain)
+
+    def combined(self, updates):
+        flat = torch.cat([u.reshape(-1) for u in updates])
+        self.combine(flat)
+        out, at = [], 0
+        for u in updates:
+            out.append(flat[at:at + u.numel()].view_as(u))
+            at += u.numel()
+        return out
