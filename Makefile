@@ -3,7 +3,7 @@
 PREFIX = /usr/local
 MODEL = models/irori-tiny-f16.gguf
 FLAGS =
-PROMPT = Tell me a short story about a fox.
+PROMPT = Extract JSON with name, age, city, job: Romiko is 31 years old, lives in Tabera and works as a nurse.
 JOBS = $$(getconf _NPROCESSORS_ONLN)
 CONFIGURE = tools/deps.sh && { test -f build/release/build.ninja || cmake --preset release $(FLAGS) >/dev/null; }
 
@@ -20,7 +20,7 @@ build:
 	@$(CONFIGURE) && cmake --build build/release --target irori
 
 demo: build
-	@if [ -t 0 ] && [ -t 1 ]; then build/release/irori chat $(MODEL); \
+	@if [ -t 0 ] && [ -t 1 ]; then echo 'Try: $(PROMPT)' && build/release/irori chat $(MODEL); \
 	else build/release/irori run $(MODEL) -p '$(PROMPT)' -n 64 --temp 0; fi
 
 test:

@@ -18,6 +18,7 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
 {
     cli_progress bar;
     cli_progress_start(&bar, "loading");
+    const char *cache = o->cache_dir ? o->cache_dir : o->cache ? "" : NULL;  // "": the usual folder
     irori_model_options mo = {.threads = o->threads,
                               .context = context ? context : o->ctx,
                               .sessions = sessions,
@@ -25,7 +26,7 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
                               .cpu = o->cpu,
                               .no_pin = o->no_pin,
                               .no_repack = o->no_repack,
-                              .cache_dir = o->cache_dir ? o->cache_dir : o->cache ? "" : NULL,
+                              .cache_dir = cache,
                               .progress = cli_progress_step,
                               .progress_ctx = &bar};
     irori_error e;
