@@ -279,11 +279,6 @@ int main(int argc, char **argv)
     int bad = parse(&o, argc, argv);
     if (bad)
         return bad;
-    err e;
-    if (kern_thread_init(&e) != ST_OK) {
-        fprintf(stderr, "kern_bench: %s\n", e.msg);
-        return 1;
-    }
     report r = {.o = &o};
     buf_init(&r.out);
     json_begin(&r.w, &r.out);

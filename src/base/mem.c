@@ -157,13 +157,6 @@ void mem_get_stats(mem_stats *out)
         out->bytes_by_tag[i] = atomic_load(&by_tag[i]);
 }
 
-const char *mem_tag_name(enum mem_tag tag)
-{
-    static const char *const names[MEM_TAGS] = {"other", "gguf",    "tokenizer", "template", "weights",
-                                                "graph", "buffers", "kv",        "sampler"};
-    return tag < MEM_TAGS ? names[tag] : "unknown";
-}
-
 void mem_fail_nth(uint64_t n)
 {
     atomic_store(&fail_countdown, n);

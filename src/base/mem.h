@@ -39,7 +39,6 @@ typedef struct mem_stats {
     uint64_t bytes_by_tag[MEM_TAGS];
 } mem_stats;
 void mem_get_stats(mem_stats *out);
-const char *mem_tag_name(enum mem_tag tag);
 
 // For tests: the n-th allocation from now (1 = the next) fails, once; 0 switches it off.
 void mem_fail_nth(uint64_t n);

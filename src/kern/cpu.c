@@ -125,11 +125,3 @@ const char *kern_cpu_flags(void)
     detect_once();
     return cpu.text;
 }
-
-int kern_thread_init(err *e)
-{
-    // Finding the features has asked for the tiles already; what the system refused is not offered.
-    (void)e;
-    detect_once();
-    return ST_OK;
-}

@@ -15,7 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
 #include "quant/quant.h"
 
 // ---- Packed weights --------------------------------------------------------------------------------------
@@ -130,9 +129,5 @@ const char *kern_isa_name(enum kern_isa isa);  // "scalar", "avx2", "avx512", "a
 int kern_isa_from_name(const char *name);      // -1 when unknown
 // Processor features found, as in "avx2 fma avx512f avx512vnni amx-int8", for reports.
 const char *kern_cpu_flags(void);
-
-// What an AMX thread must do before its first tile; a no-op elsewhere. The scheduler saves tile state from
-// then on, so only threads that multiply call it.
-int kern_thread_init(err *e);
 
 #endif

@@ -177,8 +177,6 @@ void for_each_isa(void (*body)(const kern_table *t))
         const kern_table *t = kern_get_exactly(isa);
         if (!t)
             continue;
-        err e;
-        assert_int_equal(kern_thread_init(&e), ST_OK);
         print_message("    on %s\n", kern_isa_name(isa));
         body(t);
     }
