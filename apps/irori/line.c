@@ -104,9 +104,10 @@ static void bind_keys(EditLine *el)
         {"^W", "ed-delete-prev-word"}, {"^C", "irori-drop"},
         {"^Z", "irori-stop"},          {"\\e[200~", "irori-paste"},
     };
-    el_set(el, EL_ADDFN, "irori-drop", "forget the line", on_ctrl_c);
-    el_set(el, EL_ADDFN, "irori-stop", "stop the program", on_ctrl_z);
-    el_set(el, EL_ADDFN, "irori-paste", "insert pasted text", on_paste);
+    // By the wide call, which keeps these texts; the narrow one makes copies that libedit never frees.
+    el_wset(el, EL_ADDFN, L"irori-drop", L"forget the line", on_ctrl_c);
+    el_wset(el, EL_ADDFN, L"irori-stop", L"stop the program", on_ctrl_z);
+    el_wset(el, EL_ADDFN, L"irori-paste", L"insert pasted text", on_paste);
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
