@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -146,6 +147,14 @@ void mem_pages_free(enum mem_tag tag, void *p, size_t n)
         return;
     munmap(p, pages_size(n));
     count_sub(tag, pages_size(n));
+}
+
+void mem_pages_release(void *p, size_t n)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)round_up((uintptr_t)p, page), to = ((uintptr_t)p + n) / page * page;
+    if (to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 void mem_get_stats(mem_stats *out)

@@ -31,6 +31,9 @@ void mem_free(void *p);
 // huge pages can be had, which are asked for). NULL when there is no memory. Free with the same size.
 void *mem_pages_alloc(enum mem_tag tag, size_t n);
 void mem_pages_free(enum mem_tag tag, void *p, size_t n);
+// Gives the memory of a part of such an array back (whole system pages inside [p, p + n)); it stays allocated and reads
+// as zero when next touched.
+void mem_pages_release(void *p, size_t n);
 
 typedef struct mem_stats {
     uint64_t calls;  // successful allocations since start (mem_alloc family and pages)

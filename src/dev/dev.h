@@ -15,26 +15,67 @@
 typedef struct dev dev;
 typedef struct dev_plan dev_plan;
 
-// The shape of KV memory. A page holds DEV_PAGE tokens of all layers: for each layer, for each KV head, K as
-// [head_dim][64] (a token is a column) and then V as [64][head_dim], F16. K lies transposed so that scores of
-// 16 keys are one vector, without horizontal sums.
+// KV memory. A page holds DEV_PAGE tokens of all layers; a block is one side, K or V, of one layer of a page, with
+// all its KV heads. Each block has a level of its own: how precisely its values lie in memory, in one or more
+// planes. A plane holds the KV heads one after the other.
+//   F16 plane of K: for each head [head_dim][64] (a token is a column: scores of 16 keys are one vector, without
+//   horizontal sums); of V: [64][head_dim].
+// The other planes are laid out by kern (kern.h). What a level needs:
+//   F16: F16. Q8: HIGH (the top 4 bits of each code), LOW (the other 4), SCALES. Q4: HIGH, SCALES. Q2: TWO (the top
+//   2 bits), SCALES. ABSENT, always both sides of a layer together: nothing; attention passes over the page.
 enum { DEV_PAGE = 64 };
+enum dev_kv_side { DEV_KV_K, DEV_KV_V };
+enum dev_kv_level {
+    DEV_KV_F16,
+    DEV_KV_Q8,
+    DEV_KV_Q4,
+    DEV_KV_Q2,
+    DEV_KV_LEVELS,
+    DEV_KV_ABSENT = DEV_KV_LEVELS
+};
+enum dev_kv_plane {
+    DEV_KV_PLANE_F16,
+    DEV_KV_PLANE_HIGH,
+    DEV_KV_PLANE_LOW,
+    DEV_KV_PLANE_TWO,
+    DEV_KV_PLANE_SCALES,
+    DEV_KV_PLANES
+};
+
 typedef struct dev_kv_shape {
     int layers, kv_heads, head_dim;
 } dev_kv_shape;
 
-static inline size_t dev_kv_head_bytes(const dev_kv_shape *s)  // K and V of one head in one page
+typedef struct dev_kv_block {
+    uint8_t *plane[DEV_KV_PLANES];  // aligned to 64; NULL where the level does not need it
+    uint8_t level;                  // enum dev_kv_level
+} dev_kv_block;
+
+// The page a token is written into is at F16 on both sides of all layers.
+typedef struct dev_kv_page {
+    dev_kv_block (*block)[2];  // [layers][enum dev_kv_side]
+    // [layers] attention the page received, summed over rows and heads, each of which gives 1 in all; units of
+    // 1 / DEV_KV_MASS_UNIT, so that the sum is the same in whatever order threads add to it.
+    _Atomic uint64_t *mass;
+} dev_kv_page;
+enum { DEV_KV_MASS_UNIT = 1 << 20 };
+
+static inline size_t dev_kv_head_bytes(const dev_kv_shape *s)  // one head in the F16 plane of a block
 {
-    return (size_t)s->head_dim * DEV_PAGE * 2 * 2;
+    return (size_t)s->head_dim * DEV_PAGE * 2;
 }
-static inline size_t dev_kv_page_bytes(const dev_kv_shape *s)
+static inline size_t dev_kv_block_bytes(const dev_kv_shape *s)  // at F16
 {
-    return dev_kv_head_bytes(s) * (size_t)s->kv_heads * (size_t)s->layers;
+    return dev_kv_head_bytes(s) * (size_t)s->kv_heads;
+}
+static inline size_t dev_kv_page_bytes(const dev_kv_shape *s)  // at F16
+{
+    return dev_kv_block_bytes(s) * 2 * (size_t)s->layers;
 }
 
 // A sequence as a batch sees it: position p lies in page p / DEV_PAGE, slot p % DEV_PAGE.
 typedef struct dev_kv_view {
-    uint8_t *const *pages;
+    dev_kv_page *const *pages;
 } dev_kv_view;
 
 // Tokens of one or more sequences to run together. The tokens of one sequence stand next to each other, at

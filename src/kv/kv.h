@@ -1,9 +1,9 @@
 // The door of the kv room: keys and values of past tokens, in pages that sequences share.
 //
-// A page holds DEV_PAGE tokens of all layers (dev.h has its layout). A sequence is a list of pages and a length;
-// pages are counted, so a fork copies only the list, and a page that two sequences hold is copied before one of
-// them writes into it. Memory is reserved for all pages at the start and becomes resident page by page as it is
-// first used. Used from one thread at a time.
+// A page holds DEV_PAGE tokens of all layers, in blocks and planes (dev.h). A sequence is a list of pages and a
+// length; pages are counted, so a fork copies only the list, and a page that two sequences hold is copied before one
+// of them writes into it. Address space is reserved for all pages at the start and becomes resident as it is first
+// used. Used from one thread at a time.
 #ifndef KV_KV_H
 #define KV_KV_H
 
@@ -36,7 +36,7 @@ dev_kv_view kv_seq_view(const kv_seq *q);
 typedef struct kv_stats {
     int pages, used, shared;  // shared: held by more than one sequence
     size_t page_bytes;
-    size_t resident_bytes;  // of pages ever used
+    size_t resident_bytes;  // memory that planes took and did not give back
 } kv_stats;
 void kv_get_stats(const kv *s, kv_stats *out);
 

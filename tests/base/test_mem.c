@@ -123,6 +123,21 @@ static void pages(void **state)
     assert_int_equal(a.bytes, b.bytes);
 }
 
+static void released_pages_read_as_zero(void **state)
+{
+    (void)state;
+    size_t n = 3 << 20;
+    uint8_t *p = mem_pages_alloc(MEM_KV, n);
+    assert_non_null(p);
+    memset(p, 7, n);
+    mem_pages_release(p + 100, n - 200);
+    assert_int_equal(p[0], 7);  // in a system page that is only partly inside
+    assert_int_equal(p[n - 1], 7);
+    for (size_t i = 65536; i < n - 65536; i++)
+        assert_int_equal(p[i], 0);
+    mem_pages_free(MEM_KV, p, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +145,7 @@ int main(void)
         cmocka_unit_test(sizes_at_the_edges),
         cmocka_unit_test(the_nth_call_fails_once),
         cmocka_unit_test(pages),
+        cmocka_unit_test(released_pages_read_as_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

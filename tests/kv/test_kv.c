@@ -26,24 +26,26 @@ static kv_seq *seq_of(kv *s)
     return q;
 }
 
-// Appends n positions; each position's first byte in its page's first head column is `mark`.
+static uint8_t *byte_at(const kv_seq *q, int pos)
+{
+    return &kv_seq_view(q).pages[pos / DEV_PAGE]->block[1][DEV_KV_V].plane[DEV_KV_PLANE_F16][pos % DEV_PAGE];
+}
+
+// Appends n positions; each has a byte of its page's last block, which becomes `mark`.
 static int append(kv_seq *q, int n, uint8_t mark)
 {
     int rc = kv_seq_reserve(q, n, NULL);
     if (rc)
         return rc;
-    dev_kv_view v = kv_seq_view(q);
-    for (int i = 0; i < n; i++) {
-        int pos = kv_seq_length(q) + i;
-        v.pages[pos / DEV_PAGE][pos % DEV_PAGE] = mark;
-    }
+    for (int i = 0; i < n; i++)
+        *byte_at(q, kv_seq_length(q) + i) = mark;
     kv_seq_advance(q, n);
     return ST_OK;
 }
 
 static uint8_t mark_at(const kv_seq *q, int pos)
 {
-    return kv_seq_view(q).pages[pos / DEV_PAGE][pos % DEV_PAGE];
+    return *byte_at(q, pos);
 }
 
 static void expect_stats(const kv *s, int used, int shared)

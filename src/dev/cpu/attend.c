@@ -149,6 +149,7 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
     int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
     const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
     int last = p->batch->pos[t->token + t->tokens - 1];
+    const size_t head = dev_kv_head_bytes(&p->kv) * (size_t)t->kv_head;
     state_clear(s, rows, hd);
     for (int page = span * SPAN_PAGES; page < (span + 1) * SPAN_PAGES && page * DEV_PAGE <= last; page++) {
         bool any = false;
@@ -160,15 +161,14 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
         }
         if (!any)
             continue;
-        const uint16_t *k = (const uint16_t *)(const void *)(view->pages[page] +
-                                                             dev_kv_head_bytes(&p->kv) *
-                                                                 (size_t)(at->layer * at->kv_heads +
-                                                                          t->kv_head));
+        const dev_kv_block *block = view->pages[page]->block[at->layer];
+        const uint8_t *k = block[DEV_KV_K].plane[DEV_KV_PLANE_F16] + head,
+                      *v = block[DEV_KV_V].plane[DEV_KV_PLANE_F16] + head;
         kern_attn a = {.rows = rows,
                        .hd = hd,
                        .q = q,
-                       .k = k,
-                       .v = k + hd * DEV_PAGE,
+                       .k = (const uint16_t *)(const void *)k,
+                       .v = (const uint16_t *)(const void *)v,
                        .visible = visible,
                        .first = at->window > 0 ? first : NULL,
                        .softcap = at->softcap,

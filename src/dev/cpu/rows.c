@@ -133,11 +133,11 @@ void cpu_rope_tables(cpu_worker *w)
     }
 }
 
-// Where K of a head begins in the page that holds position `pos`; V follows at head_dim * DEV_PAGE values.
-static uint16_t *kv_head(const cpu_plan *p, const dev_kv_view *view, int pos, int layer, int head)
+// Where a head's F16 values begin in a block of the page that holds position `pos`.
+static uint16_t *kv_head(const cpu_plan *p, const dev_kv_view *view, int pos, int layer, int head, int side)
 {
-    uint8_t *page = view->pages[pos / DEV_PAGE];
-    return (uint16_t *)(void *)(page + dev_kv_head_bytes(&p->kv) * (size_t)(layer * p->kv.kv_heads + head));
+    const dev_kv_block *block = &view->pages[pos / DEV_PAGE]->block[layer][side];
+    return (uint16_t *)(void *)(block->plane[DEV_KV_PLANE_F16] + dev_kv_head_bytes(&p->kv) * (size_t)head);
 }
 
 void cpu_store(cpu_worker *w, const graph_op *op, int index)
@@ -164,10 +164,11 @@ void cpu_store(cpu_worker *w, const graph_op *op, int index)
             for (int i = 0; i < hd; i++)
                 x[i] *= at->scale;
         } else {
-            uint16_t *page = kv_head(p, &w->batch->views[w->batch->seq[t]], pos, at->layer, head);
+            const dev_kv_view *view = &w->batch->views[w->batch->seq[t]];
             int slot = pos % DEV_PAGE;
-            kern->put_k_f16(x, hd, page, slot);
-            kern->f32_to_f16(cpu_f32(p, v, t) + head * hd, hd, page + (DEV_PAGE + slot) * hd);
+            kern->put_k_f16(x, hd, kv_head(p, view, pos, at->layer, head, DEV_KV_K), slot);
+            kern->f32_to_f16(cpu_f32(p, v, t) + head * hd, hd,
+                             kv_head(p, view, pos, at->layer, head, DEV_KV_V) + slot * hd);
         }
     }
 }
