@@ -72,8 +72,60 @@ typedef struct kern_act {
 typedef void kern_matmul_fn(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, float *y,
                             size_t ldy);
 
-// ---- Attention over one page of KV -------------------------------------------------------------------------
+// ---- KV pages in fewer bits --------------------------------------------------------------------------------
 enum { KERN_PAGE = 64 };  // tokens a page
+
+// One head of one side of a page is a matrix x[terms][outs] that attention multiplies a row vector with: K is
+// [head size][64 keys], V is [64 tokens][head size]. Every term (a channel of K, a token of V, as in KIVI, arXiv
+// 2402.02750) has a minimum and a step, both F16, and every value an 8-bit code of one of 256 equal cells, whose
+// middle it is taken for: x = min + step * (code + 1/2). The top 4 bits of the code are the code at Q4, the top 2 at
+// Q2: wider cells of the same grid, of 16 and 64 steps. So a plane dropped makes a level coarser, and the same
+// plane brought back restores it to the bit.
+//
+// Codes of terms 4g..4g+3 and outs 16b..16b+15 are a group: 64 bytes, byte 4n+j of term 4g+j and out 16b+n (see
+// Packed weights). Planes hold lines of 64 bytes, line (i, b) at (i * outs / 16 + b) * 64:
+//   high  the top 4 bits: groups 2i (low nibbles) and 2i+1 (high nibbles) of block b
+//   low   the other 4 bits, the same
+//   two   the top 2 bits: groups 4i..4i+3 in bit pairs, from the lowest
+//   scales  F16 min[terms], then F16 step[terms]
+enum kern_kv_side { KERN_KV_K, KERN_KV_V };
+enum kern_kv_level { KERN_KV_F16, KERN_KV_Q8, KERN_KV_Q4, KERN_KV_Q2 };
+
+typedef struct kern_kv {
+    enum kern_kv_level level;
+    int terms, outs;
+    const uint16_t *f16;     // F16: [terms][outs]
+    const uint8_t *high;     // Q8, Q4; each plane aligned to 64
+    const uint8_t *low;      // Q8
+    const uint8_t *two;      // Q2
+    const uint16_t *scales;  // Q8, Q4, Q2
+} kern_kv;
+
+static inline int kern_kv_terms(enum kern_kv_side side, int hd)
+{
+    return side == KERN_KV_K ? hd : KERN_PAGE;
+}
+// Bytes of one head in a plane whose codes have `bits` bits: 4 for high and low, 2 for two.
+static inline size_t kern_kv_code_bytes(int hd, int bits)
+{
+    return (size_t)hd * KERN_PAGE * (size_t)bits / 8;
+}
+static inline size_t kern_kv_scale_bytes(enum kern_kv_side side, int hd)
+{
+    return (size_t)kern_kv_terms(side, hd) * 2 * sizeof(uint16_t);
+}
+
+// x[terms][outs] -> high, scales and, unless NULL, low. False, with what was written worth nothing, when a value is
+// infinite or no number. terms and outs are multiples of 16, at most 512. The bits are those of scalar C on
+// every instruction set.
+typedef bool kern_kv_encode_fn(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low,
+                               uint16_t *scales);
+// high -> two.
+void kern_kv_narrow(const uint8_t *high, int terms, int outs, uint8_t *two);
+// The values a head stands for, y[terms][outs]: the reference for the kernels.
+void kern_kv_decode(const kern_kv *x, float *y);
+
+// ---- Attention over one page of KV -------------------------------------------------------------------------
 // Most query rows a call: a multiple of the rows that AVX-512 takes at once.
 enum { KERN_ATTN_ROWS = 48 };
 
@@ -105,6 +157,7 @@ typedef struct kern_table {
     // Any weight of family KERN_DECODE, whatever its type: also one that could be packed and was not.
     kern_matmul_fn *matmul_decode;
     kern_attn_fn *attn_f16;
+    kern_kv_encode_fn *kv_encode;
     // x[n] -> q[n], d, sum as in kern_act; n a multiple of 32 (or 256).
     void (*quantize_q8_32)(const float *x, int n, int8_t *q, float *d, int16_t *sum);
     void (*quantize_q8_256)(const float *x, int n, int8_t *q, float *d, int16_t *sum);

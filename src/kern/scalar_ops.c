@@ -2,6 +2,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "kern/kv.h"
 #include "kern/overlay.h"
 
 // q = x * (127 / max), rounded to nearest even as the hardware conversions do; returns max / 127.
@@ -133,6 +134,7 @@ static void attn_f16(const kern_attn *a)
 void kern_fill_scalar_ops(kern_table *t)
 {
     t->attn_f16 = attn_f16;
+    t->kv_encode = kern_kv_encode_scalar;
     t->quantize_q8_32 = quantize_q8_32;
     t->quantize_q8_256 = quantize_q8_256;
     t->rms_norm = rms_norm;

@@ -1,0 +1,39 @@
+// Whole blocks of KV from one level to another: kern knows one head, a block holds all of a layer.
+#include "dev/dev.h"
+#include "kern/kern.h"
+
+size_t dev_kv_plane_bytes(const dev_kv_shape *s, enum dev_kv_side side, enum dev_kv_plane plane)
+{
+    size_t heads = (size_t)s->kv_heads;
+    switch (plane) {
+    case DEV_KV_PLANE_F16: return dev_kv_block_bytes(s);
+    case DEV_KV_PLANE_HIGH:
+    case DEV_KV_PLANE_LOW: return heads * kern_kv_code_bytes(s->head_dim, 4);
+    case DEV_KV_PLANE_TWO: return heads * kern_kv_code_bytes(s->head_dim, 2);
+    default: return heads * kern_kv_scale_bytes((enum kern_kv_side)side, s->head_dim);
+    }
+}
+
+bool dev_kv_encode(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b)
+{
+    const kern_table *t = kern_get(KERN_ISA_COUNT);
+    int terms = kern_kv_terms((enum kern_kv_side)side, s->head_dim), outs = s->head_dim * KERN_PAGE / terms;
+    size_t values = dev_kv_head_bytes(s), codes = kern_kv_code_bytes(s->head_dim, 4),
+           scales = kern_kv_scale_bytes((enum kern_kv_side)side, s->head_dim);
+    uint8_t *const *p = b->plane;
+    for (size_t h = 0; h < (size_t)s->kv_heads; h++)
+        if (!t->kv_encode((const uint16_t *)(const void *)(p[DEV_KV_PLANE_F16] + h * values), terms, outs,
+                          p[DEV_KV_PLANE_HIGH] + h * codes,
+                          p[DEV_KV_PLANE_LOW] ? p[DEV_KV_PLANE_LOW] + h * codes : NULL,
+                          (uint16_t *)(void *)(p[DEV_KV_PLANE_SCALES] + h * scales)))
+            return false;
+    return true;
+}
+
+void dev_kv_narrow(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b)
+{
+    int terms = kern_kv_terms((enum kern_kv_side)side, s->head_dim), outs = s->head_dim * KERN_PAGE / terms;
+    for (size_t h = 0; h < (size_t)s->kv_heads; h++)
+        kern_kv_narrow(b->plane[DEV_KV_PLANE_HIGH] + h * kern_kv_code_bytes(s->head_dim, 4), terms, outs,
+                       b->plane[DEV_KV_PLANE_TWO] + h * kern_kv_code_bytes(s->head_dim, 2));
+}
