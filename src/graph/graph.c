@@ -40,7 +40,8 @@ static bool grow(graph *g, void **array, int n, int *cap, size_t size)
 int graph_add_weight(graph *g, graph_weight w)
 {
     for (int i = 0; i < g->n_weights; i++)
-        if (g->weights[i].data == w.data && g->weights[i].lookup_only == w.lookup_only)
+        if (g->weights[i].data == w.data && g->weights[i].n == w.n &&
+            g->weights[i].lookup_only == w.lookup_only)
             return i;
     if (!grow(g, (void **)&g->weights, g->n_weights, &g->cap_weights, sizeof *g->weights))
         return 0;
@@ -77,27 +78,29 @@ static graph_op *add_op(graph *g, enum graph_op_kind kind)
     return op;
 }
 
-int graph_embed(graph *g, int weight, float scale)
+int graph_embed(graph *g, int weight, int positions, float scale)
 {
     int out = add_value(g, g->n_weights ? g->weights[weight].k : 0, GRAPH_TOKENS);
     graph_op *op = add_op(g, GRAPH_EMBED);
     op->weight[0] = weight;
+    op->weight[1] = positions;
     op->out[0] = out;
     op->scale = scale;
     return out;
 }
 
-int graph_norm(graph *g, int x, int add, const float *vec, float eps)
+int graph_norm(graph *g, int x, graph_addend add, graph_rule rule)
 {
     if (g->failed)
         return 0;
     int out = add_value(g, g->values[x].width, g->values[x].rows);
     graph_op *op = add_op(g, GRAPH_NORM);
     op->in[0] = x;
-    op->in[1] = add;
+    op->in[1] = add.value;
     op->out[0] = out;
-    op->vec = vec;
-    op->eps = eps;
+    op->add = add;
+    op->norm = rule;
+    op->eps = rule.eps;
     return out;
 }
 
@@ -115,6 +118,15 @@ void graph_matmul(graph *g, int x, const int *weight, const float *const *bias, 
         op->bias[i] = bias ? bias[i] : NULL;
         op->out[i] = out[i];
     }
+}
+
+int graph_head(graph *g, int x, int weight, float cap)
+{
+    int out;
+    graph_matmul(g, x, &weight, NULL, 1, &out);
+    if (!g->failed)
+        g->ops[g->n_ops - 1].cap = cap;
+    return out;
 }
 
 void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float *k_norm, graph_attention att)
@@ -142,27 +154,30 @@ int graph_attend(graph *g, int q, graph_attention att)
     return out;
 }
 
-int graph_glu(graph *g, int gate, int up)
+int graph_glu(graph *g, enum graph_gate f, int gate, int up)
 {
     if (g->failed)
         return 0;
     int out = add_value(g, g->values[gate].width, g->values[gate].rows);
     graph_op *op = add_op(g, GRAPH_GLU);
+    op->gate = f;
     op->in[0] = gate;
     op->in[1] = up;
     op->out[0] = out;
     return out;
 }
 
-int graph_pick(graph *g, int x, int add)
+int graph_pick(graph *g, int x, graph_addend add, float eps)
 {
     if (g->failed)
         return 0;
     int out = add_value(g, g->values[x].width, GRAPH_OUTPUTS);
     graph_op *op = add_op(g, GRAPH_PICK);
     op->in[0] = x;
-    op->in[1] = add;
+    op->in[1] = add.value;
     op->out[0] = out;
+    op->add = add;
+    op->eps = eps;
     return out;
 }
 

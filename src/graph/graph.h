@@ -22,6 +22,7 @@ typedef struct graph_weight {
     int n, k;
     const void *data;  // borrowed: the mapped file
     bool lookup_only;  // read row by row (an embedding table), never multiplied
+    int row0;          // its first row in the tensor, when it is a slice of one
 } graph_weight;
 
 enum graph_rows {
@@ -45,15 +46,35 @@ typedef struct graph_value {
 } graph_value;
 
 enum graph_op_kind {
-    GRAPH_EMBED,  // out[0] = table row of each token (times scale)
-    GRAPH_NORM,   // x += add (if any); out[0] = rms_norm(x) * vec. x = in[0] is updated in place, add = in[1]
-    GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i]) for i < n_weights; one pass, one barrier
+    GRAPH_EMBED,  // out[0] = table row of each token (times scale), plus the row of its position in weight[1] (if any)
+    GRAPH_NORM,  // x += add (if any); out[0] = norm(x). x = in[0] is updated in place, add = in[1]
+    GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i], then capped) for i < n_weights; one pass, one barrier
     GRAPH_STORE,   // q = in[0], k = in[1], v = in[2]: norms of heads (vec, vec2 or NULL), rotary positions;
                    // q stays in place, k and v go to the KV pages of `layer`
     GRAPH_ATTEND,  // out[0] = attention of q = in[0] over the pages of `layer`
-    GRAPH_GLU,     // out[0] = silu(in[0]) * in[1]
-    GRAPH_PICK,    // out[0] = in[0] + in[1] for the output tokens only (in[1] may be absent)
+    GRAPH_GLU,     // out[0] = gate(in[0]) * in[1] (if any)
+    GRAPH_PICK,    // out[0] = in[0] + add for the output tokens only; add = in[1] (if any)
 };
+
+enum graph_gate {
+    GRAPH_SILU,
+    GRAPH_GELU,       // by erf
+    GRAPH_GELU_TANH,  // by tanh
+};
+
+// How a row is normalised.
+typedef struct graph_rule {
+    bool center;          // LayerNorm: the mean is taken away first; otherwise RMS norm
+    const float *weight;  // [width]
+    const float *bias;    // [width] or NULL
+    float eps;
+} graph_rule;
+
+// What a block leaves to be added to the residual stream by the next operation that touches it.
+typedef struct graph_addend {
+    int value;         // GRAPH_NONE: nothing
+    const float *rms;  // [width] the value is RMS-normalised by these weights first; NULL: added as it is
+} graph_addend;
 
 // Rotary position embedding: which pairs turn, how fast. Shared by the layers that use it.
 typedef struct graph_rope {
@@ -84,9 +105,14 @@ typedef struct graph_op {
     int weight[GRAPH_MAX_WEIGHTS];         // indices into graph.weights (EMBED, MATMUL)
     const float *bias[GRAPH_MAX_WEIGHTS];  // [n] or NULL
     int n_weights;
-    const float *vec, *vec2;  // NORM: weight; STORE: head norms of q and k
-    float eps, scale;
-    graph_attention att;  // STORE, ATTEND
+    graph_rule norm;          // NORM
+    graph_addend add;         // NORM, PICK; its value is in[1]
+    const float *vec, *vec2;  // STORE: head norms of q and k
+    float eps;                // NORM, PICK: of the addend's norm
+    float scale;              // EMBED
+    float cap;                // MATMUL > 0: results are cap * tanh(result / cap)
+    enum graph_gate gate;     // GLU
+    graph_attention att;      // STORE, ATTEND
 } graph_op;
 
 typedef struct graph {
@@ -110,16 +136,18 @@ void graph_done(graph *g);
 // Each returns an index. After a failed allocation they return 0 and graph_finish says so.
 int graph_add_weight(graph *g, graph_weight w);  // the same tensor twice gives the same index
 int graph_add_rope(graph *g, graph_rope r);
-int graph_embed(graph *g, int weight, float scale);
-// Returns the normalised value; `x` has `add` (or GRAPH_NONE) added to it first, in place.
-int graph_norm(graph *g, int x, int add, const float *vec, float eps);
+int graph_embed(graph *g, int weight, int positions, float scale);  // positions: a table, or GRAPH_NONE
+// Returns the normalised value; `x` has `add` added to it first, in place.
+int graph_norm(graph *g, int x, graph_addend add, graph_rule rule);
 // out[i] for each of n weights; bias may be NULL, as may its entries.
 void graph_matmul(graph *g, int x, const int *weight, const float *const *bias, int n, int *out);
+// One product whose results are capped (0: not).
+int graph_head(graph *g, int x, int weight, float cap);
 void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float *k_norm,
                  graph_attention att);
 int graph_attend(graph *g, int q, graph_attention att);
-int graph_glu(graph *g, int gate, int up);
-int graph_pick(graph *g, int x, int add);
+int graph_glu(graph *g, enum graph_gate f, int gate, int up);  // up may be GRAPH_NONE
+int graph_pick(graph *g, int x, graph_addend add, float eps);  // eps of the addend's norm
 
 // The form in which a matmul with this weight type wants its input; given by the device.
 typedef enum graph_form graph_form_fn(int quant_type);

@@ -147,6 +147,13 @@ typedef struct kern_attn {
 } kern_attn;
 typedef void kern_attn_fn(const kern_attn *a);
 
+// ---- Gates -------------------------------------------------------------------------------------------------
+enum kern_gate {
+    KERN_SILU,       // x / (1 + e^-x)
+    KERN_GELU,       // x * (1 + erf(x / sqrt 2)) / 2
+    KERN_GELU_TANH,  // the same with erf by tanh (Hendrycks & Gimpel 2016)
+};
+
 // ---- The table ---------------------------------------------------------------------------------------------
 enum kern_isa { KERN_SCALAR, KERN_AVX2, KERN_AVX512, KERN_AMX, KERN_NEON, KERN_ISA_COUNT };
 
@@ -165,8 +172,11 @@ typedef struct kern_table {
     void (*rms_norm)(const float *x, const float *w, int n, float eps, float *y);
     // Rotates the first 2*half values: pairs (i, i+half) when neox, else (2i, 2i+1), by cos[i], sin[i].
     void (*rope)(float *x, const float *cos, const float *sin, int half, bool neox);
-    // y[i] = silu(gate[i]) * up[i]; y may be either input.
-    void (*silu_mul)(const float *gate, const float *up, int n, float *y);
+    // y = x - mean(x); y may be x. With rms_norm after it this is LayerNorm (Ba et al. 2016).
+    void (*center)(const float *x, int n, float *y);
+    // y[i] = f(gate[i]) * up[i]; up NULL means ones; y may be either input.
+    void (*glu)(enum kern_gate f, const float *gate, const float *up, int n, float *y);
+    void (*softcap)(const float *x, int n, float cap, float *y);   // y = cap * tanh(x / cap); y may be x
     void (*add)(const float *a, const float *b, int n, float *y);  // y may be an input
     void (*f32_to_f16)(const float *x, int n, uint16_t *y);
     // Writes one token's K head into its column of a page: page[d * 64 + slot] = f16(x[d]).

@@ -65,10 +65,38 @@ static void rope(float *x, const float *cos, const float *sin, int half, bool ne
     }
 }
 
-static void silu_mul(const float *gate, const float *up, int n, float *y)
+static void center(const float *x, int n, float *y)
+{
+    double sum = 0.0;
+    for (int i = 0; i < n; i++)
+        sum += (double)x[i];
+    float mean = (float)(sum / n);
+    for (int i = 0; i < n; i++)
+        y[i] = x[i] - mean;
+}
+
+static float gate_of(enum kern_gate f, float x)
+{
+    switch (f) {
+    case KERN_GELU: return 0.5f * x * erfcf(-0.70710678f * x);
+    case KERN_GELU_TANH: {
+        float z = 1.59576912f * x * (1.0f + 0.044715f * x * x);  // tanh z = 2 / (1 + e^-2z) - 1
+        return x / (1.0f + expf(-z));
+    }
+    default: return x / (1.0f + expf(-x));
+    }
+}
+
+static void glu(enum kern_gate f, const float *gate, const float *up, int n, float *y)
 {
     for (int i = 0; i < n; i++)
-        y[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+        y[i] = gate_of(f, gate[i]) * (up ? up[i] : 1.0f);
+}
+
+static void softcap(const float *x, int n, float cap, float *y)
+{
+    for (int i = 0; i < n; i++)
+        y[i] = cap * tanhf(x[i] / cap);
 }
 
 static void add(const float *a, const float *b, int n, float *y)
@@ -139,7 +167,9 @@ void kern_fill_scalar_ops(kern_table *t)
     t->quantize_q8_256 = quantize_q8_256;
     t->rms_norm = rms_norm;
     t->rope = rope;
-    t->silu_mul = silu_mul;
+    t->center = center;
+    t->glu = glu;
+    t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
     t->put_k_f16 = put_k_f16;

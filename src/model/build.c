@@ -1,4 +1,4 @@
-// Fetching checked keys and tensors, and the blocks that most transformers share.
+// Fetching keys and tensors, each checked as it is fetched.
 #include "model/build.h"
 
 #include <math.h>
@@ -91,7 +91,10 @@ void build_common_params(build *b)
     p->context = (int)build_u32(b, "context_length", 1, 1 << 28);
     p->head_dim = (int)build_u32_or(b, "attention.key_length", (uint32_t)(p->width / p->heads), 16, 512);
     int value_dim = (int)build_u32_or(b, "attention.value_length", (uint32_t)p->head_dim, 16, 512);
-    p->norm_eps = build_f32(b, "attention.layer_norm_rms_epsilon");
+    key_text center;
+    bool centered = gguf_has(b->g, full_key(b, "attention.layer_norm_epsilon", center));
+    p->norm_eps = build_f32(b,
+                            centered ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon");
     p->rope_dims = (int)build_u32_or(b, "rope.dimension_count", (uint32_t)p->head_dim, 0,
                                      (uint32_t)p->head_dim);
     p->rope_base = build_f32_or(b, "rope.freq_base", 10000);
@@ -134,16 +137,24 @@ static bool shape_is(build *b, const gguf_tensor *t, int n, int k)
     return false;
 }
 
-static int add_matrix(build *b, const gguf_tensor *t, int n, int k, bool lookup_only)
+// Rows [row0, row0 + n) of the `total` x k that the tensor must be.
+static int add_rows(build *b, const gguf_tensor *t, int row0, int n, int total, int k, bool lookup_only)
 {
-    if (!t || !shape_is(b, t, n, k))
+    if (!t || !shape_is(b, t, total, k))
         return 0;
     const quant_info *info = quant_type_info(t->type);
     if (!info || !info->decode) {
         build_fail(b, ST_UNSUPPORTED, "tensor %s has type %d, which irori does not read", t->name, t->type);
         return 0;
     }
-    return graph_add_weight(&b->m->graph, (graph_weight){t->name, t->type, n, k, t->data, lookup_only});
+    const uint8_t *at = t->data + (size_t)row0 * quant_row_bytes(t->type, (uint64_t)k);
+    return graph_add_weight(&b->m->graph, (graph_weight){.name = t->name,
+                                                         .type = t->type,
+                                                         .n = n,
+                                                         .k = k,
+                                                         .data = at,
+                                                         .row0 = row0,
+                                                         .lookup_only = lookup_only});
 }
 
 int build_matrix(build *b, int n, int k, const char *fmt, ...)
@@ -153,7 +164,28 @@ int build_matrix(build *b, int n, int k, const char *fmt, ...)
     va_start(ap, fmt);
     const gguf_tensor *t = find(b, false, name, fmt, ap);
     va_end(ap);
-    return add_matrix(b, t, n, k, false);
+    return add_rows(b, t, 0, n, n, k, false);
+}
+
+int build_rows(build *b, int row0, int n, int total, int k, const char *fmt, ...)
+{
+    tensor_name name;
+    va_list ap;
+    va_start(ap, fmt);
+    const gguf_tensor *t = find(b, false, name, fmt, ap);
+    va_end(ap);
+    return add_rows(b, t, row0, n, total, k, false);
+}
+
+uint64_t build_row_count(const build *b, const char *fmt, ...)
+{
+    tensor_name name;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    const gguf_tensor *t = gguf_tensor_find(b->g, name);
+    return t ? t->dims[1] : 0;
 }
 
 int build_table(build *b, int n, int k, const char *fmt, ...)
@@ -163,7 +195,7 @@ int build_table(build *b, int n, int k, const char *fmt, ...)
     va_start(ap, fmt);
     const gguf_tensor *t = find(b, false, name, fmt, ap);
     va_end(ap);
-    return add_matrix(b, t, n, k, true);
+    return add_rows(b, t, 0, n, n, k, true);
 }
 
 const float *build_vector(build *b, int n, bool optional, const char *fmt, ...)
@@ -187,96 +219,4 @@ const float *build_vector(build *b, int n, bool optional, const char *fmt, ...)
     }
     info->decode(t->data, v, (size_t)n);
     return v;
-}
-
-int build_attention_block(build *b, int layer, int x, int add, const build_attention *o)
-{
-    const model_params *p = &b->m->params;
-    int qn = p->heads * p->head_dim, kn = p->kv_heads * p->head_dim;
-    int w[3] = {build_matrix(b, qn, p->width, "blk.%d.attn_q.weight", layer),
-                build_matrix(b, kn, p->width, "blk.%d.attn_k.weight", layer),
-                build_matrix(b, kn, p->width, "blk.%d.attn_v.weight", layer)};
-    const float *bias[3] = {NULL, NULL, NULL};
-    if (o->biases) {
-        bias[0] = build_vector(b, qn, true, "blk.%d.attn_q.bias", layer);
-        bias[1] = build_vector(b, kn, true, "blk.%d.attn_k.bias", layer);
-        bias[2] = build_vector(b, kn, true, "blk.%d.attn_v.bias", layer);
-    }
-    const float *norm = build_vector(b, p->width, false, "blk.%d.attn_norm.weight", layer);
-    const float *q_norm = NULL, *k_norm = NULL;
-    if (o->head_norms) {
-        q_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_q_norm.weight", layer);
-        k_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_k_norm.weight", layer);
-    }
-    int wo = build_matrix(b, p->width, qn, "blk.%d.attn_output.weight", layer);
-    const float *bias_o = o->biases ? build_vector(b, p->width, true, "blk.%d.attn_output.bias", layer)
-                                    : NULL;
-    if (b->rc)
-        return 0;
-    graph *g = &b->m->graph;
-    graph_attention att = {.layer = layer,
-                           .heads = p->heads,
-                           .kv_heads = p->kv_heads,
-                           .head_dim = p->head_dim,
-                           .rope = o->rope,
-                           .window = o->window,
-                           .scale = 1 / sqrtf((float)p->head_dim),
-                           .eps = p->norm_eps};
-    int qkv[3], out;
-    graph_matmul(g, graph_norm(g, x, add, norm, p->norm_eps), w, bias, 3, qkv);
-    graph_store(g, qkv[0], qkv[1], qkv[2], q_norm, k_norm, att);
-    graph_matmul(g, graph_attend(g, qkv[0], att), &wo, &bias_o, 1, &out);
-    return out;
-}
-
-int build_swiglu_block(build *b, int layer, int x, int add)
-{
-    const model_params *p = &b->m->params;
-    const float *norm = build_vector(b, p->width, false, "blk.%d.ffn_norm.weight", layer);
-    int w[2] = {build_matrix(b, p->ff, p->width, "blk.%d.ffn_gate.weight", layer),
-                build_matrix(b, p->ff, p->width, "blk.%d.ffn_up.weight", layer)};
-    int down = build_matrix(b, p->width, p->ff, "blk.%d.ffn_down.weight", layer);
-    if (b->rc)
-        return 0;
-    graph *g = &b->m->graph;
-    int gate_up[2], out;
-    graph_matmul(g, graph_norm(g, x, add, norm, p->norm_eps), w, NULL, 2, gate_up);
-    graph_matmul(g, graph_glu(g, gate_up[0], gate_up[1]), &down, NULL, 1, &out);
-    return out;
-}
-
-int build_head(build *b, int x, int add)
-{
-    const model_params *p = &b->m->params;
-    const float *norm = build_vector(b, p->width, false, "output_norm.weight");
-    bool tied = !gguf_tensor_find(b->g, "output.weight");
-    int head = build_matrix(b, p->vocab, p->width, "%s", tied ? "token_embd.weight" : "output.weight");
-    if (b->rc)
-        return 0;
-    int logits;
-    graph_matmul(&b->m->graph, graph_norm(&b->m->graph, x, add, norm, p->norm_eps), &head, NULL, 1, &logits);
-    return logits;
-}
-
-void build_decoder(build *b, const build_attention *o)
-{
-    const model_params *p = &b->m->params;
-    graph *g = &b->m->graph;
-    int table = build_table(b, p->vocab, p->width, "token_embd.weight");
-    if (b->rc)
-        return;
-    int x = graph_embed(g, table, 1), add = GRAPH_NONE;
-    for (int layer = 0; layer < p->layers && !b->rc; layer++) {
-        add = build_attention_block(b, layer, x, add, o);
-        if (b->rc)
-            return;
-        if (layer == p->layers - 1) {  // what follows the last attention matters only where logits are wanted
-            x = graph_pick(g, x, add);
-            add = GRAPH_NONE;
-        }
-        add = build_swiglu_block(b, layer, x, add);
-    }
-    int logits = build_head(b, x, add);
-    if (!b->rc)
-        g->logits = logits;
 }

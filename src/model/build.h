@@ -1,5 +1,5 @@
-// What architecture files build with: keys and tensors that are checked as they are fetched, and the blocks that
-// most transformers share. Inside the model room only.
+// What architecture files build with: keys and tensors that are checked as they are fetched (build.c, rope.c), and
+// the blocks that most transformers share (blocks.c). Inside the model room only.
 #ifndef MODEL_BUILD_H
 #define MODEL_BUILD_H
 
@@ -21,7 +21,7 @@ typedef struct model_arch {
 
 // All architectures, ended by a NULL name entry.
 extern const model_arch *const model_archs[];
-extern const model_arch model_arch_llama, model_arch_qwen3;
+extern const model_arch model_arch_llama, model_arch_qwen2, model_arch_qwen3;
 
 int build_fail(build *b, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
 
@@ -35,7 +35,11 @@ void build_common_params(build *b);
 
 // A matrix of n x k, by tensor name as in printf; fails when it is absent or of another shape or type.
 int build_matrix(build *b, int n, int k, const char *fmt, ...) ERR_PRINTF(4, 5);
-// The same as a table that is only looked up.
+// Rows [row0, row0 + n) of a matrix of total x k, as a matrix of its own.
+int build_rows(build *b, int row0, int n, int total, int k, const char *fmt, ...) ERR_PRINTF(6, 7);
+uint64_t build_row_count(const build *b, const char *fmt, ...)
+    ERR_PRINTF(2, 3);  // of a tensor; 0: there is none
+// The same as build_matrix, of a table that is only looked up.
 int build_table(build *b, int n, int k, const char *fmt, ...) ERR_PRINTF(4, 5);
 // A vector of n values as F32, owned by the graph; NULL when `optional` and absent.
 const float *build_vector(build *b, int n, bool optional, const char *fmt, ...) ERR_PRINTF(4, 5);
@@ -43,20 +47,40 @@ const float *build_vector(build *b, int n, bool optional, const char *fmt, ...) 
 // The rotary table from the model's keys (none, linear, llama3 factors, yarn, longrope) for `context` positions.
 int build_rope(build *b);
 
-// Shared blocks. x is the residual stream; `add` what is still to be added to it (GRAPH_NONE or a value).
-typedef struct build_attention {
+// ---- Shared blocks ----------------------------------------------------------------------------------------------
+// How an architecture's blocks differ from the plainest (RMS norms, gated SiLU); rope and window may differ by layer.
+typedef struct build_style {
+    bool layer_norm;  // LayerNorm with weight and bias
     bool head_norms;  // RMS norm of each query and key head (blk.N.attn_q_norm, attn_k_norm)
-    bool biases;      // optional attn_q/k/v.bias are honoured
+    bool post_norms;  // RMS norm of a block's result before it is added (post_attention_norm, post_ffw_norm)
+    bool biases;      // Q, K and V must have biases; any other bias is honoured where the file has it
+    bool no_gate;     // feed-forward: down(f(up x)), without a gate
+    bool positions;   // learned, from position_embd
+    enum graph_gate gate;  // f of the feed-forward
     int rope;
     int window;
-} build_attention;
-// Norm, QKV, rotary positions, attention, output projection; gives the value to add to the residual stream.
-int build_attention_block(build *b, int layer, int x, int add, const build_attention *o);
-// Norm, gated SiLU feed-forward; gives the value to add. x may live on other rows than before (after a pick).
-int build_swiglu_block(build *b, int layer, int x, int add);
-// Final norm and output head (tied to the embedding when the file has no output.weight).
-int build_head(build *b, int x, int add);
-// The whole of a plain pre-norm decoder: embedding, layers of the two blocks above, head.
-void build_decoder(build *b, const build_attention *o);
+    float embedding_scale;  // 0: 1
+    float attention_scale;  // 0: 1 / sqrt(head_dim)
+    float attention_cap;    // of scores; 0: none
+    float logit_cap;        // 0: none
+} build_style;
+
+// The residual stream, and what is still to be added to it by the next norm or pick.
+typedef struct build_stream {
+    int x;
+    graph_addend add;
+} build_stream;
+
+build_stream build_embedding(build *b, const build_style *s);
+// Norm, QKV (separate, or fused as attn_qkv), rotary positions, attention, output projection.
+void build_attention_block(build *b, int layer, build_stream *x, const build_style *s);
+// Norm, feed-forward (gate and up separate, or fused as ffn_up). x may live on other rows than before (after a pick).
+void build_ff_block(build *b, int layer, build_stream *x, const build_style *s);
+// The two blocks; behind the attention of the last layer only the rows whose logits are wanted go on.
+void build_layer(build *b, int layer, build_stream *x, const build_style *s);
+// Final norm and output head (tied to the embedding when the file has no output.weight): the end of a graph.
+void build_head(build *b, build_stream *x, const build_style *s);
+// The whole of a decoder whose layers are alike.
+void build_decoder(build *b, const build_style *s);
 
 #endif

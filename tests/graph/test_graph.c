@@ -27,8 +27,10 @@ static int pick(int n)  // 0..n-1
 static int weight(graph *g, int n, int k, int type)
 {
     static char data[1 << 16];  // every address is another matrix
-    return graph_add_weight(g, (graph_weight){"w", type, n, k, data + g->n_weights + 1, false});
+    return graph_add_weight(g, (graph_weight){"w", type, n, k, data + g->n_weights + 1, false, 0});
 }
+
+static const graph_addend none = {.value = GRAPH_NONE};
 
 // A chain of random operations, as deep networks are: a residual stream, norms, products, gates.
 static void random_graph(graph *g, uint32_t seed)
@@ -37,12 +39,13 @@ static void random_graph(graph *g, uint32_t seed)
     static const float ones[4096];
     state_of_random = seed;
     graph_init(g);
-    int width = 256 * (1 + pick(4)), x = graph_embed(g, weight(g, 100, width, QT_F16), 1), add = GRAPH_NONE;
+    int width = 256 * (1 + pick(4)), x = graph_embed(g, weight(g, 100, width, QT_F16), GRAPH_NONE, 1);
+    graph_addend add = none;
+    const graph_rule rule = {.weight = ones, .eps = 1e-5f};
     graph_attention att = {.heads = width / 64, .kv_heads = width / 64, .head_dim = 64};
     bool picked = false;
     for (int i = 0, n = 2 + pick(12); i < n; i++) {
-        int h = graph_norm(g, x, add, ones, 1e-5f), out[3], w[3], many = 1 + pick(3),
-            ff = 256 * (1 + pick(9));
+        int h = graph_norm(g, x, add, rule), out[3], w[3], many = 1 + pick(3), ff = 256 * (1 + pick(9));
         for (int j = 0; j < many; j++)
             w[j] = weight(g, pick(2) ? width : ff, width, types[pick(3)]);
         graph_matmul(g, h, w, NULL, many, out);
@@ -57,19 +60,18 @@ static void random_graph(graph *g, uint32_t seed)
         }
         graph_matmul(g, last, two, NULL, 2, gate);
         int down = weight(g, width, ff, types[pick(3)]);
-        graph_matmul(g, graph_glu(g, gate[0], gate[1]), &down, NULL, 1, &add);
+        graph_matmul(g, graph_glu(g, GRAPH_SILU, gate[0], gate[1]), &down, NULL, 1, &add.value);
         if (!picked && pick(4) == 0) {
-            x = graph_pick(g, x, add);
-            add = GRAPH_NONE;
+            x = graph_pick(g, x, add, 1e-5f);
+            add = none;
             picked = true;
         }
     }
     if (!picked) {
-        x = graph_pick(g, x, add);
-        add = GRAPH_NONE;
+        x = graph_pick(g, x, add, 1e-5f);
+        add = none;
     }
-    int head = weight(g, 300, width, types[pick(3)]), logits;
-    graph_matmul(g, graph_norm(g, x, add, ones, 1e-5f), &head, NULL, 1, &logits);
+    int logits = graph_head(g, graph_norm(g, x, add, rule), weight(g, 300, width, types[pick(3)]), 30);
     assert_int_equal(graph_finish(g, logits, form_of, NULL), ST_OK);
 }
 
@@ -171,14 +173,16 @@ static void the_same_matrix_is_one_weight(void **state)
     static const char data[2];
     graph g;
     graph_init(&g);
-    graph_weight w = {"a", QT_F16, 4, 32, data, false};
+    graph_weight w = {"a", QT_F16, 4, 32, data, false, 0};
     assert_int_equal(graph_add_weight(&g, w), 0);
     assert_int_equal(graph_add_weight(&g, w), 0);
     w.lookup_only = true;  // a tied table is looked up as it lies and multiplied packed
     assert_int_equal(graph_add_weight(&g, w), 1);
     w.data = data + 1;
     assert_int_equal(graph_add_weight(&g, w), 2);
-    assert_int_equal(g.n_weights, 3);
+    w.n = 2;  // the first rows of a matrix are a matrix of their own
+    assert_int_equal(graph_add_weight(&g, w), 3);
+    assert_int_equal(g.n_weights, 4);
     graph_done(&g);
 }
 
@@ -204,15 +208,15 @@ static void failed_allocations_are_reported_at_the_end(void **state)
         graph g;
         graph_init(&g);
         mem_fail_nth(n);
-        int x = graph_embed(&g, weight(&g, 10, 64, QT_F16), 1), out;
+        int x = graph_embed(&g, weight(&g, 10, 64, QT_F16), GRAPH_NONE, 1), out;
         for (int i = 0; i < 50; i++) {
             int w = weight(&g, 64, 64, QT_F16), rope = graph_add_rope(&g, (graph_rope){.half = 0});
-            graph_matmul(&g, graph_norm(&g, x, GRAPH_NONE, ones, 0), &w, NULL, 1, &out);
+            graph_matmul(&g, graph_norm(&g, x, none, (graph_rule){.weight = ones}), &w, NULL, 1, &out);
             graph_attention att = {.heads = 1, .kv_heads = 1, .head_dim = 64, .rope = rope};
             graph_store(&g, out, out, out, NULL, NULL, att);
-            x = graph_glu(&g, graph_attend(&g, out, att), out);
+            x = graph_glu(&g, GRAPH_GELU, graph_attend(&g, out, att), out);
         }
-        x = graph_pick(&g, x, GRAPH_NONE);
+        x = graph_pick(&g, x, none, 0);
         err e = {0};
         int rc = graph_finish(&g, x, form_of, &e);
         bool planned = !rc && graph_plan(&g, 3, 1).bytes > 0;

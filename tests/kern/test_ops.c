@@ -138,21 +138,57 @@ static void rotate(const kern_table *t)
     }
 }
 
-static void gate_one(const kern_table *t, int n, int alias)
+static void center_one(const kern_table *t, int n, float mean)
+{
+    guarded gx = floats_new(n, 1.0f), gy = floats_new(n, 1.0f);
+    float *x = gx.p, *y = gy.p;
+    double sum = 0.0;
+    for (int i = 0; i < n; i++)
+        sum += (double)(x[i] += mean);
+    t->center(x, n, y);
+    for (int i = 0; i < n; i++)
+        assert_true(fabs((double)y[i] - ((double)x[i] - sum / n)) <= 1.2e-7 * (fabs((double)mean) + 1));
+    t->center(x, n, x);
+    assert_memory_equal(x, y, (size_t)n * sizeof(float));
+    guarded_free(&gx);
+    guarded_free(&gy);
+}
+
+static void center(const kern_table *t)
+{
+    for (int i = 0; i < LENGTHS; i++) {
+        center_one(t, lengths[i], 0.0f);
+        center_one(t, lengths[i], -1000.0f);
+    }
+}
+
+static double gated(enum kern_gate f, double x)
+{
+    switch (f) {
+    case KERN_GELU: return x * 0.5 * erfc(-x / sqrt(2.0));
+    case KERN_GELU_TANH: return x / (1.0 + exp(-2.0 * sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    default: return x / (1.0 + exp(-x));
+    }
+}
+
+// alias 0: into another place; 1: over the gate; 2: over `up`; 3: without `up`.
+static void gate_one(const kern_table *t, enum kern_gate f, int n, int alias)
 {
     guarded gg = floats_new(n, 20.0f), gu = floats_new(n, 2.0f), gy = floats_new(n, 1.0f);
-    float *gate = gg.p, *up = gu.p, *y = alias == 0 ? gy.p : alias == 1 ? gate : up;
-    static const float special[] = {0.0f, 88.0f, -88.0f, -104.0f, 1e4f, -1e4f, 1e-20f};
-    double want[MOST], size[MOST];
+    float *gate = gg.p, *up = gu.p, *y = alias == 1 ? gate : alias == 2 ? up : gy.p;
+    static const float special[] = {0.0f, 88.0f, -88.0f, -104.0f, 1e4f, -1e4f, 1e-20f, -5.0f, -0.0f};
+    // An error of an argument's last bit grows with the argument: e^-x^2/2 and the cubic take it to some 40.
+    const double bound = f == KERN_SILU ? 2e-6 : 1e-5;
+    double want[MOST];
     for (int i = 0; i < n; i++) {
         if (i % 5 == 0)
-            gate[i] = special[i / 5 % 7];
-        size[i] = fabs((double)gate[i] / (1.0 + exp(-(double)gate[i])) * (double)up[i]);
-        want[i] = (double)gate[i] / (1.0 + exp(-(double)gate[i])) * (double)up[i];
+            gate[i] = special[i / 5 % 9];
+        want[i] = gated(f, (double)gate[i]) * (alias == 3 ? 1.0 : (double)up[i]);
     }
-    t->silu_mul(gate, up, n, y);
+    t->glu(f, gate, alias == 3 ? NULL : up, n, y);
     for (int i = 0; i < n; i++)
-        assert_true(fabs((double)y[i] - want[i]) <= 2e-6 * size[i] + 1e-33);
+        if (!(fabs((double)y[i] - want[i]) <= bound * fabs(want[i]) + 1e-33))
+            fail_msg("gate %d: %g, not %g", (int)f, (double)y[i], want[i]);
     guarded_free(&gg);
     guarded_free(&gu);
     guarded_free(&gy);
@@ -161,8 +197,53 @@ static void gate_one(const kern_table *t, int n, int alias)
 static void gate(const kern_table *t)
 {
     for (int i = 0; i < LENGTHS; i++)
-        for (int alias = 0; alias < 3; alias++)
-            gate_one(t, lengths[i], alias);
+        for (int alias = 0; alias < 4; alias++) {
+            gate_one(t, KERN_SILU, lengths[i], alias);
+            gate_one(t, KERN_GELU, lengths[i], alias);
+            gate_one(t, KERN_GELU_TANH, lengths[i], alias);
+        }
+}
+
+// A value's result does not depend on its place in a row, for what has tails.
+static void gate_tails(const kern_table *t)
+{
+    float x[40], whole[40], part[40];
+    for (int i = 0; i < 40; i++)
+        x[i] = rnd_float(6.0f);
+    for (int f = KERN_SILU; f <= KERN_GELU_TANH; f++) {
+        t->glu((enum kern_gate)f, x, NULL, 40, whole);
+        for (int n = 1; n < 20; n++) {
+            t->glu((enum kern_gate)f, x + 3, NULL, n, part);
+            assert_memory_equal(part, whole + 3, (size_t)n * sizeof(float));
+        }
+    }
+    t->softcap(x, 40, 5.0f, whole);
+    for (int n = 1; n < 20; n++) {
+        t->softcap(x + 3, n, 5.0f, part);
+        assert_memory_equal(part, whole + 3, (size_t)n * sizeof(float));
+    }
+}
+
+static void cap_one(const kern_table *t, int n, float cap)
+{
+    guarded gx = floats_new(n, 4.0f * cap), gy = floats_new(n, 1.0f);
+    float *x = gx.p, *y = gy.p;
+    t->softcap(x, n, cap, y);
+    for (int i = 0; i < n; i++)
+        assert_true(fabs((double)y[i] - (double)cap * tanh((double)x[i] / (double)cap)) <=
+                    4e-7 * (double)cap);
+    t->softcap(x, n, cap, x);
+    assert_memory_equal(x, y, (size_t)n * sizeof(float));
+    guarded_free(&gx);
+    guarded_free(&gy);
+}
+
+static void cap(const kern_table *t)
+{
+    for (int i = 0; i < LENGTHS; i++) {
+        cap_one(t, lengths[i], 30.0f);
+        cap_one(t, lengths[i], 0.5f);
+    }
 }
 
 static void add_one(const kern_table *t, int n)
@@ -232,17 +313,19 @@ static void add_and_convert(const kern_table *t)
 ON_EACH_ISA(quantize_is_exact, quantize)
 ON_EACH_ISA(norm_is_close, norm)
 ON_EACH_ISA(rotation_is_close, rotate)
+ON_EACH_ISA(centering_is_close, center)
 ON_EACH_ISA(gate_is_close, gate)
+ON_EACH_ISA(gate_of_a_value_is_the_same_anywhere, gate_tails)
+ON_EACH_ISA(cap_is_close, cap)
 ON_EACH_ISA(add_and_conversion_are_exact, add_and_convert)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantize_is_exact),
-        cmocka_unit_test(norm_is_close),
-        cmocka_unit_test(rotation_is_close),
-        cmocka_unit_test(gate_is_close),
-        cmocka_unit_test(add_and_conversion_are_exact),
+        cmocka_unit_test(quantize_is_exact), cmocka_unit_test(norm_is_close),
+        cmocka_unit_test(rotation_is_close), cmocka_unit_test(centering_is_close),
+        cmocka_unit_test(gate_is_close),     cmocka_unit_test(gate_of_a_value_is_the_same_anywhere),
+        cmocka_unit_test(cap_is_close),      cmocka_unit_test(add_and_conversion_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,9 +62,11 @@ static void good_models_load(void **state)
         assert_true(model_parameter_count(l.file) > 3 * 4 * 64 * 64);
         unload(&m, &l);
     }
-    assert_string_equal(model_arch_at(0), "llama");
-    assert_string_equal(model_arch_at(1), "qwen3");
-    assert_null(model_arch_at(2));
+    size_t n = 0;
+    for (; model_arch_at(n); n++)
+        for (size_t k = 0; k < n; k++)
+            assert_string_not_equal(model_arch_at(k), model_arch_at(n));
+    assert_true(n > 2);
 }
 
 static void each_missing_key_is_named(void **state)
@@ -247,9 +249,9 @@ static void unknown_architectures_are_named(void **state)
     (void)state;
     toy t = toy_llama();
     t.arch = "gpt5";
-    expect_refused(&t, ST_UNSUPPORTED, "\"gpt5\"", "llama, qwen3");
+    expect_refused(&t, ST_UNSUPPORTED, "\"gpt5\"", "llama, qwen2");
     t.arch = "llam";
-    expect_refused(&t, ST_UNSUPPORTED, "\"llam\"", "llama, qwen3");
+    expect_refused(&t, ST_UNSUPPORTED, "\"llam\"", "llama, qwen2");
 }
 
 static void every_failed_allocation_is_survived(void **state)

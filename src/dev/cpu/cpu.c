@@ -39,7 +39,7 @@ static size_t scratch_needed(const graph *g)
     for (int i = 0; i < g->n_ops; i++) {
         const graph_op *op = &g->ops[i];
         if (op->kind == GRAPH_EMBED || op->kind == GRAPH_NORM || op->kind == GRAPH_PICK)
-            n = MAX(n, (size_t)g->values[op->out[0]].width);
+            n = MAX(n, 2 * (size_t)g->values[op->out[0]].width);  // EMBED: a token's row and a position's
         if (op->kind == GRAPH_ATTEND)
             n = MAX(n, cpu_attend_scratch(op->att.head_dim));
     }

@@ -30,12 +30,18 @@ static int chunk_panels(const kern_weight *w, int tokens, int panels, int nth)
     return MAX(1, MIN(chunk, panels / (nth * 4)));
 }
 
-static void add_bias(float *y, size_t ldy, const float *bias, int n, int rows, int p0, int p1)
+// What comes after the product, for the columns of panels [p0, p1): the i-th matrix's bias, the cap.
+static void finish(const cpu_plan *p, const graph_op *op, int i, float *y, int rows, int p0, int p1)
 {
-    int from = p0 * KERN_PANEL, to = MIN(p1 * KERN_PANEL, n);
-    for (int t = 0; t < rows; t++)
-        for (int i = from; i < to; i++)
-            y[(size_t)t * ldy + (size_t)i] += bias[i];
+    const kern_table *kern = p->dev->kern;
+    int ldy = cpu_value(p, op->out[i])->width, from = p0 * KERN_PANEL, n = MIN(p1 * KERN_PANEL, ldy) - from;
+    for (int t = 0; t < rows; t++) {
+        float *row = y + (size_t)t * (size_t)ldy + from;
+        if (op->bias[i])
+            kern->add(row, op->bias[i] + from, n, row);
+        if (op->cap > 0)
+            kern->softcap(row, n, op->cap, row);
+    }
 }
 
 void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
@@ -65,8 +71,8 @@ void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
                 break;  // belongs to the next matrix
             int p0 = from - base, p1 = MIN(to - base, panels);
             multiply(kw, &a, 0, rows, p0, p1, y, (size_t)out->width);
-            if (op->bias[i])
-                add_bias(y, (size_t)out->width, op->bias[i], kw->n, rows, p0, p1);
+            if (op->bias[i] || op->cap > 0)
+                finish(p, op, i, y, rows, p0, p1);
             from = base + p1;
         }
         base += panels;

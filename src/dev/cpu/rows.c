@@ -45,24 +45,47 @@ void cpu_emit(const cpu_plan *p, const graph_value *v, int row, int from, int to
         emit_q8(p, v, GRAPH_Q8_256, row, from, to, x);
 }
 
+static void table_row(const graph_weight *table, int row, float *x)
+{
+    size_t bytes = quant_row_bytes(table->type, (uint64_t)table->k);
+    const uint8_t *at = (const uint8_t *)table->data + (size_t)row * bytes;
+    quant_type_info(table->type)->decode(at, x, (size_t)table->k);
+}
+
 void cpu_embed(cpu_worker *w, const graph_op *op, int index)
 {
     (void)index;
     cpu_plan *p = w->plan;
     const graph_weight *table = &p->g->weights[op->weight[0]];
     const graph_value *out = cpu_value(p, op->out[0]);
-    size_t row_bytes = quant_row_bytes(table->type, (uint64_t)table->k);
-    quant_decode_fn *decode = quant_type_info(table->type)->decode;
+    const graph_weight *places = op->weight[1] == GRAPH_NONE ? NULL : &p->g->weights[op->weight[1]];
+    float *x = w->scratch;
     int from, to;
     cpu_share(w, w->batch->n_tokens, &from, &to);
     for (int t = from; t < to; t++) {
-        decode((const uint8_t *)table->data + (size_t)w->batch->token[t] * row_bytes, w->scratch,
-               (size_t)table->k);
+        table_row(table, w->batch->token[t], x);
         if (op->scale != 1)
             for (int i = 0; i < table->k; i++)
-                w->scratch[i] *= op->scale;
-        cpu_emit(p, out, t, 0, out->width, w->scratch);
+                x[i] *= op->scale;
+        if (places) {
+            table_row(places, w->batch->pos[t], x + table->k);
+            p->dev->kern->add(x, x + table->k, table->k, x);
+        }
+        cpu_emit(p, out, t, 0, out->width, x);
     }
+}
+
+// row + addend to `out`, which may be the row.
+static void add_to(const cpu_worker *w, const graph_op *op, const float *row, int t, float *out)
+{
+    const kern_table *kern = w->plan->dev->kern;
+    const graph_value *v = cpu_value(w->plan, op->in[1]);
+    const float *x = cpu_f32(w->plan, v, t);
+    if (op->add.rms) {
+        kern->rms_norm(x, op->add.rms, v->width, op->eps, w->scratch);
+        x = w->scratch;
+    }
+    kern->add(row, x, v->width, out);
 }
 
 void cpu_norm(cpu_worker *w, const graph_op *op, int index)
@@ -76,23 +99,32 @@ void cpu_norm(cpu_worker *w, const graph_op *op, int index)
     for (int t = from; t < to; t++) {
         float *row = cpu_f32(p, x, t);
         if (op->in[1] != GRAPH_NONE)
-            kern->add(row, cpu_f32(p, cpu_value(p, op->in[1]), t), x->width, row);
-        kern->rms_norm(row, op->vec, x->width, op->eps, w->scratch);
+            add_to(w, op, row, t, row);
+        if (op->norm.center)
+            kern->center(row, x->width, w->scratch);
+        kern->rms_norm(op->norm.center ? w->scratch : row, op->norm.weight, x->width, op->norm.eps,
+                       w->scratch);
+        if (op->norm.bias)
+            kern->add(w->scratch, op->norm.bias, x->width, w->scratch);
         cpu_emit(p, out, t, 0, out->width, w->scratch);
     }
 }
+
+static const enum kern_gate gates[] = {
+    [GRAPH_SILU] = KERN_SILU, [GRAPH_GELU] = KERN_GELU, [GRAPH_GELU_TANH] = KERN_GELU_TANH};
 
 void cpu_glu(cpu_worker *w, const graph_op *op, int index)
 {
     (void)index;
     cpu_plan *p = w->plan;
-    const graph_value *gate = cpu_value(p, op->in[0]), *up = cpu_value(p, op->in[1]),
-                      *out = cpu_value(p, op->out[0]);
+    const graph_value *gate = cpu_value(p, op->in[0]), *out = cpu_value(p, op->out[0]);
+    const graph_value *up = op->in[1] == GRAPH_NONE ? NULL : cpu_value(p, op->in[1]);
     int blocks = (out->width + BLOCK - 1) / BLOCK, from, to;
     cpu_share(w, cpu_rows(p, out) * blocks, &from, &to);
     for (int u = from; u < to; u++) {
         int t = u / blocks, c = u % blocks * BLOCK, n = MIN(BLOCK, out->width - c);
-        p->dev->kern->silu_mul(cpu_f32(p, gate, t) + c, cpu_f32(p, up, t) + c, n, w->scratch);
+        p->dev->kern->glu(gates[op->gate], cpu_f32(p, gate, t) + c, up ? cpu_f32(p, up, t) + c : NULL, n,
+                          w->scratch);
         cpu_emit(p, out, t, c, c + n, w->scratch);
     }
 }
@@ -108,7 +140,7 @@ void cpu_pick(cpu_worker *w, const graph_op *op, int index)
         int t = w->batch->output[i];
         const float *row = cpu_f32(p, x, t);
         if (op->in[1] != GRAPH_NONE) {
-            p->dev->kern->add(row, cpu_f32(p, cpu_value(p, op->in[1]), t), x->width, w->scratch);
+            add_to(w, op, row, t, w->scratch);
             row = w->scratch;
         }
         cpu_emit(p, out, i, 0, out->width, row);

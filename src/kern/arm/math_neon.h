@@ -31,6 +31,33 @@ KERN_INLINE float32x4_t kern_silu_neon(float32x4_t x)
     return vdivq_f32(x, vaddq_f32(vdupq_n_f32(1.0f), kern_exp_neon(vnegq_f32(x))));
 }
 
+KERN_INLINE float32x4_t kern_gelu_neon(float32x4_t x)
+{
+    const float32x4_t one = vdupq_n_f32(1.0f);
+    float32x4_t a = vmulq_n_f32(vabsq_f32(x), 0.70710678f);
+    float32x4_t t = vdivq_f32(one, vfmaq_f32(one, a, vdupq_n_f32(0.4f)));
+    float32x4_t p = vdupq_n_f32(0.0402630307f);
+    p = vfmaq_f32(vdupq_n_f32(-0.135450646f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.0738022998f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.0997727513f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.0714799091f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.19697462f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.200955719f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.226576105f), p, t);
+    p = vfmaq_f32(vdupq_n_f32(0.225626275f), p, t);
+    float32x4_t e = kern_exp_neon(vnegq_f32(vmulq_f32(a, a)));
+    float32x4_t tail = vmulq_f32(vmulq_f32(p, t), vmulq_n_f32(e, 0.5f));
+    return vmulq_f32(x, vbslq_f32(vcltzq_f32(x), tail, vsubq_f32(one, tail)));
+}
+
+KERN_INLINE float32x4_t kern_gelu_tanh_neon(float32x4_t x)
+{
+    const float32x4_t one = vdupq_n_f32(1.0f);
+    float32x4_t z = vfmaq_f32(one, vmulq_f32(x, x), vdupq_n_f32(0.044715f));
+    z = vmulq_f32(vmulq_n_f32(x, -1.59576912f), z);
+    return vdivq_f32(x, vaddq_f32(one, kern_exp_neon(z)));
+}
+
 KERN_INLINE float32x4_t kern_tanh_neon(float32x4_t x)
 {
     const float32x4_t one = vdupq_n_f32(1.0f);

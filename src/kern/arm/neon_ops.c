@@ -104,17 +104,63 @@ static void rope(float *x, const float *cos, const float *sin, int half, bool ne
         rope_pairs(x, cos, sin, half);
 }
 
-static void silu_mul(const float *gate, const float *up, int n, float *y)
+static void center(const float *x, int n, float *y)
+{
+    float64x2_t a = vdupq_n_f64(0.0), b = a;
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t v = vld1q_f32(x + i);
+        a = vaddq_f64(a, vcvt_f64_f32(vget_low_f32(v)));
+        b = vaddq_f64(b, vcvt_high_f64_f32(v));
+    }
+    double sum = vaddvq_f64(vaddq_f64(a, b));
+    for (; i < n; i++)
+        sum += (double)x[i];
+    float mean = (float)(sum / n);
+    for (i = 0; i < n; i++)
+        y[i] = x[i] - mean;
+}
+
+KERN_INLINE float32x4_t gate_of(enum kern_gate f, float32x4_t x)
+{
+    switch (f) {
+    case KERN_GELU: return kern_gelu_neon(x);
+    case KERN_GELU_TANH: return kern_gelu_tanh_neon(x);
+    default: return kern_silu_neon(x);
+    }
+}
+
+static void glu(enum kern_gate f, const float *gate, const float *up, int n, float *y)
 {
     int i = 0;
-    for (; i + 4 <= n; i += 4)
-        vst1q_f32(y + i, vmulq_f32(kern_silu_neon(vld1q_f32(gate + i)), vld1q_f32(up + i)));
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t g = gate_of(f, vld1q_f32(gate + i));
+        vst1q_f32(y + i, up ? vmulq_f32(g, vld1q_f32(up + i)) : g);
+    }
     float g[4] = {0};
     for (int j = i; j < n; j++)
         g[j - i] = gate[j];
-    vst1q_f32(g, kern_silu_neon(vld1q_f32(g)));
+    vst1q_f32(g, gate_of(f, vld1q_f32(g)));
     for (int j = i; j < n; j++)
-        y[j] = g[j - i] * up[j];
+        y[j] = up ? g[j - i] * up[j] : g[j - i];
+}
+
+static float32x4_t capped(float32x4_t x, float cap)
+{
+    return vmulq_n_f32(kern_tanh_neon(vdivq_f32(x, vdupq_n_f32(cap))), cap);
+}
+
+static void softcap(const float *x, int n, float cap, float *y)
+{
+    int i = 0;
+    for (; i + 4 <= n; i += 4)
+        vst1q_f32(y + i, capped(vld1q_f32(x + i), cap));
+    float last[4] = {0};
+    for (int j = i; j < n; j++)
+        last[j - i] = x[j];
+    vst1q_f32(last, capped(vld1q_f32(last), cap));
+    for (int j = i; j < n; j++)
+        y[j] = last[j - i];
 }
 
 static void add(const float *a, const float *b, int n, float *y)
@@ -151,7 +197,9 @@ void kern_neon_fill_ops(kern_table *t)
     t->quantize_q8_256 = quantize_q8_256;
     t->rms_norm = rms_norm;
     t->rope = rope;
-    t->silu_mul = silu_mul;
+    t->center = center;
+    t->glu = glu;
+    t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
     t->put_k_f16 = put_k_f16;

@@ -64,6 +64,12 @@ static void quantize_q8_256(const float *x, int n, int8_t *q, float *d, int16_t 
     }
 }
 
+KERN_INLINE double sum_pd(__m256d x)
+{
+    __m128d s = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
+
 // Squares add up in doubles: the sum is then good to the last bit of a float at any length.
 static float norm_scale(const float *x, int n, float eps)
 {
@@ -75,10 +81,7 @@ static float norm_scale(const float *x, int n, float eps)
         a = _mm256_fmadd_pd(lo, lo, a);
         b = _mm256_fmadd_pd(hi, hi, b);
     }
-    a = _mm256_add_pd(a, b);
-    __m128d s = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
-    double squares = _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
-    return (float)(1.0 / sqrt(squares / n + (double)eps));
+    return (float)(1.0 / sqrt(sum_pd(_mm256_add_pd(a, b)) / n + (double)eps));
 }
 
 static void rms_norm(const float *x, const float *w, int n, float eps, float *y)
@@ -129,12 +132,58 @@ static void rope(float *x, const float *cos, const float *sin, int half, bool ne
         rope_pairs(x, cos, sin, half);
 }
 
-static void silu_mul(const float *gate, const float *up, int n, float *y)
+// Sums add up in doubles, as squares do.
+static void center(const float *x, int n, float *y)
+{
+    __m256d a = _mm256_setzero_pd(), b = a;
+    for (int i = 0; i < n; i += 8) {
+        __m256 v = _mm256_maskload_ps(x + i, kern_lanes_avx2(n - i));
+        a = _mm256_add_pd(a, _mm256_cvtps_pd(_mm256_castps256_ps128(v)));
+        b = _mm256_add_pd(b, _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)));
+    }
+    const __m256 mean = _mm256_set1_ps((float)(sum_pd(_mm256_add_pd(a, b)) / n));
+    for (int i = 0; i < n; i += 8) {
+        __m256i lanes = kern_lanes_avx2(n - i);
+        _mm256_maskstore_ps(y + i, lanes, _mm256_sub_ps(_mm256_maskload_ps(x + i, lanes), mean));
+    }
+}
+
+KERN_INLINE __m256 gate_of(enum kern_gate f, __m256 x)
+{
+    switch (f) {
+    case KERN_GELU: return kern_gelu_avx2(x);
+    case KERN_GELU_TANH: return kern_gelu_tanh_avx2(x);
+    default: return kern_silu_avx2(x);
+    }
+}
+
+KERN_INLINE void glu_run(enum kern_gate f, const float *gate, const float *up, int n, float *y)
 {
     for (int i = 0; i < n; i += 8) {
         __m256i lanes = kern_lanes_avx2(n - i);
-        __m256 g = kern_silu_avx2(_mm256_maskload_ps(gate + i, lanes));
-        _mm256_maskstore_ps(y + i, lanes, _mm256_mul_ps(g, _mm256_maskload_ps(up + i, lanes)));
+        __m256 g = gate_of(f, _mm256_maskload_ps(gate + i, lanes));
+        if (up)
+            g = _mm256_mul_ps(g, _mm256_maskload_ps(up + i, lanes));
+        _mm256_maskstore_ps(y + i, lanes, g);
+    }
+}
+
+static void glu(enum kern_gate f, const float *gate, const float *up, int n, float *y)
+{
+    switch (f) {
+    case KERN_GELU: glu_run(KERN_GELU, gate, up, n, y); break;
+    case KERN_GELU_TANH: glu_run(KERN_GELU_TANH, gate, up, n, y); break;
+    default: glu_run(KERN_SILU, gate, up, n, y); break;
+    }
+}
+
+static void softcap(const float *x, int n, float cap, float *y)
+{
+    const __m256 c = _mm256_set1_ps(cap);
+    for (int i = 0; i < n; i += 8) {
+        __m256i lanes = kern_lanes_avx2(n - i);
+        __m256 v = _mm256_div_ps(_mm256_maskload_ps(x + i, lanes), c);
+        _mm256_maskstore_ps(y + i, lanes, _mm256_mul_ps(c, kern_tanh_avx2(v)));
     }
 }
 
@@ -180,7 +229,9 @@ void kern_avx2_fill_ops(kern_table *t)
     t->quantize_q8_256 = quantize_q8_256;
     t->rms_norm = rms_norm;
     t->rope = rope;
-    t->silu_mul = silu_mul;
+    t->center = center;
+    t->glu = glu;
+    t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
     t->put_k_f16 = put_k_f16;

@@ -1,4 +1,4 @@
-// exp and tanh of sixteen floats.
+// exp and what stands on it, sixteen floats at a time.
 #ifndef KERN_X86_AVX512_MATH_H
 #define KERN_X86_AVX512_MATH_H
 
@@ -31,6 +31,42 @@ KERN_INLINE __m512 avx512_tanh(__m512 x)
     const __m512 sign = _mm512_and_ps(x, _mm512_set1_ps(-0.0f));
     __m512 e = avx512_exp(_mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(-2.0f)));
     return _mm512_or_ps(sign, _mm512_div_ps(_mm512_sub_ps(one, e), _mm512_add_ps(one, e)));
+}
+
+// x / (1 + e^-x)
+KERN_INLINE __m512 avx512_silu(__m512 x)
+{
+    __m512 e = avx512_exp(_mm512_sub_ps(_mm512_setzero_ps(), x));
+    return _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
+}
+
+// The two forms of GELU; math_avx2.h explains both.
+KERN_INLINE __m512 avx512_gelu(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    __m512 a = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
+    __m512 t = _mm512_div_ps(one, _mm512_fmadd_ps(a, _mm512_set1_ps(0.4f), one));
+    __m512 p = _mm512_set1_ps(0.0402630307f);
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(-0.135450646f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.0738022998f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.0997727513f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.0714799091f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.19697462f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.200955719f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.226576105f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.225626275f));
+    __m512 e = avx512_exp(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(a, a)));
+    __m512 tail = _mm512_mul_ps(_mm512_mul_ps(p, t), _mm512_mul_ps(e, _mm512_set1_ps(0.5f)));
+    return _mm512_mul_ps(
+        x, _mm512_mask_mov_ps(_mm512_sub_ps(one, tail), _mm512_movepi32_mask(_mm512_castps_si512(x)), tail));
+}
+
+KERN_INLINE __m512 avx512_gelu_tanh(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    __m512 z = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(0.044715f), one);
+    z = _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(-1.59576912f)), z);
+    return _mm512_div_ps(x, _mm512_add_ps(one, avx512_exp(z)));
 }
 
 #endif

@@ -116,14 +116,55 @@ static void rope(float *x, const float *cos, const float *sin, int half, bool ne
         rope_pairs(x, cos, sin, half);
 }
 
-static void silu_mul(const float *gate, const float *up, int n, float *y)
+static void center(const float *x, int n, float *y)
+{
+    __m512d sum =
+        _mm512_setzero_pd();  // in doubles: a mean far from 0 must not cost the differences their digits
+    for (int i = 0; i < n; i += 8)
+        sum = _mm512_add_pd(sum, _mm512_cvtps_pd(_mm256_maskz_loadu_ps((__mmask8)lanes(n - i), x + i)));
+    const __m512 mean = _mm512_set1_ps((float)(_mm512_reduce_add_pd(sum) / n));
+    for (int i = 0; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        _mm512_mask_storeu_ps(y + i, m, _mm512_sub_ps(_mm512_maskz_loadu_ps(m, x + i), mean));
+    }
+}
+
+KERN_INLINE __m512 gate_of(enum kern_gate f, __m512 x)
+{
+    switch (f) {
+    case KERN_GELU: return avx512_gelu(x);
+    case KERN_GELU_TANH: return avx512_gelu_tanh(x);
+    default: return avx512_silu(x);
+    }
+}
+
+KERN_INLINE void glu_run(enum kern_gate f, const float *gate, const float *up, int n, float *y)
 {
     for (int i = 0; i < n; i += 16) {
         __mmask16 m = lanes(n - i);
-        __m512 g = _mm512_maskz_loadu_ps(m, gate + i), u = _mm512_maskz_loadu_ps(m, up + i);
-        __m512 e = avx512_exp(_mm512_sub_ps(_mm512_setzero_ps(), g));
-        __m512 s = _mm512_div_ps(g, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
-        _mm512_mask_storeu_ps(y + i, m, _mm512_mul_ps(s, u));
+        __m512 g = gate_of(f, _mm512_maskz_loadu_ps(m, gate + i));
+        if (up)
+            g = _mm512_mul_ps(g, _mm512_maskz_loadu_ps(m, up + i));
+        _mm512_mask_storeu_ps(y + i, m, g);
+    }
+}
+
+static void glu(enum kern_gate f, const float *gate, const float *up, int n, float *y)
+{
+    switch (f) {
+    case KERN_GELU: glu_run(KERN_GELU, gate, up, n, y); break;
+    case KERN_GELU_TANH: glu_run(KERN_GELU_TANH, gate, up, n, y); break;
+    default: glu_run(KERN_SILU, gate, up, n, y); break;
+    }
+}
+
+static void softcap(const float *x, int n, float cap, float *y)
+{
+    const __m512 c = _mm512_set1_ps(cap);
+    for (int i = 0; i < n; i += 16) {
+        __mmask16 m = lanes(n - i);
+        __m512 v = _mm512_div_ps(_mm512_maskz_loadu_ps(m, x + i), c);
+        _mm512_mask_storeu_ps(y + i, m, _mm512_mul_ps(c, avx512_tanh(v)));
     }
 }
 
@@ -161,7 +202,9 @@ void kern_avx512_ops(kern_table *t)
     t->quantize_q8_256 = quantize_q8_256;
     t->rms_norm = rms_norm;
     t->rope = rope;
-    t->silu_mul = silu_mul;
+    t->center = center;
+    t->glu = glu;
+    t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
     t->put_k_f16 = put_k_f16;

@@ -10,8 +10,8 @@ static void params(build *b)
 
 static void graph_of(build *b)
 {
-    build_attention o = {.biases = true, .window = b->m->params.window, .rope = build_rope(b)};
-    build_decoder(b, &o);
+    build_style s = {.window = b->m->params.window, .rope = build_rope(b)};
+    build_decoder(b, &s);
 }
 
 const model_arch model_arch_llama = {"llama", params, graph_of};

@@ -11,8 +11,8 @@ static void params(build *b)
 
 static void graph_of(build *b)
 {
-    build_attention o = {.head_norms = true, .rope = build_rope(b)};
-    build_decoder(b, &o);
+    build_style s = {.head_norms = true, .rope = build_rope(b)};
+    build_decoder(b, &s);
 }
 
 const model_arch model_arch_qwen3 = {"qwen3", params, graph_of};
