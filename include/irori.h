@@ -61,9 +61,10 @@ typedef struct irori_model_options {
     int context;   // most tokens of a session; default: min(trained context, 4096)
     int sessions;  // sessions that may fill their context at once; default 1. Memory is taken as it is used
     int batch;     // tokens of a prompt run together, 1..8192; default 512
-    const char *cpu;  // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
-    bool no_pin;      // leave worker threads unbound to processors
-    bool no_repack;   // multiply by the weights as the file holds them: no copy of them in memory, slower
+    const char *cpu;   // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
+    bool no_pin;       // leave worker threads unbound to processors
+    bool no_repack;    // multiply by the weights as the file holds them: no copy of them in memory, slower
+    bool no_prefixes;  // do not start sessions from the pages of earlier ones that began with the same tokens
     // Folder where re-laid weights are kept, so that the next start maps them instead of laying them out again: a
     // sooner start, a little slower decoding. "": irori in $XDG_CACHE_HOME or in ~/.cache; default: not kept.
     const char *cache_dir;
@@ -152,7 +153,8 @@ IRORI_API void irori_session_free(irori_session *s);
 IRORI_API int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling,
                                          irori_error *error);
 
-// Appends tokens and runs the model over them. What was already run stays when it fails (IRORI_LIMIT: nothing was
+// Appends tokens and runs the model over them, but for those at the start that another session ran and whose keys and
+// values are still held: they are shared. What was already run stays when it fails (IRORI_LIMIT: nothing was
 // run) or is cancelled.
 IRORI_API int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_error *error);
 // Appends text; flags as for irori_tokenize.
@@ -185,7 +187,8 @@ typedef enum irori_finish { IRORI_FINISH_STOP, IRORI_FINISH_LENGTH, IRORI_FINISH
 
 typedef struct irori_generation {
     irori_finish finish;   // an end token or the callback (STOP), max_tokens or a full context (LENGTH)
-    size_t prompt_tokens;  // run for this answer, not counting what the session already held
+    size_t prompt_tokens;  // added for this answer, not counting what the session already held
+    size_t cached_tokens;  // of these, not run: another session's pages began with the same tokens
     size_t completion_tokens;
     double prompt_seconds;       // of the irori_session_add* before
     double first_token_seconds;  // from that add's start to the first token chosen
@@ -207,6 +210,7 @@ typedef struct irori_memory {
     uint64_t heap_bytes, heap_peak_bytes;  // all allocations of the library
     uint64_t allocations;                  // made since the process started
     uint64_t kv_bytes, kv_shared_bytes;    // pages in use; of these, held by several sessions
+    uint64_t kv_idle_bytes;                // pages no session holds, kept for those that begin alike
     uint64_t rss_bytes, rss_peak_bytes;    // of the process
 } irori_memory;
 IRORI_API void irori_get_memory(const irori_model *m, irori_memory *out);

@@ -288,7 +288,9 @@ int cmd_bench(const cli_options *o)
     int ctx, batch;
     if (!list_rows(&b, &ctx, &batch))
         return CLI_USAGE;
-    if (cli_open(o, MAX(ctx, o->ctx), batch, &b.m))
+    cli_options own = *o;
+    own.no_prefixes = true;  // the same tokens are run again and again
+    if (cli_open(&own, MAX(ctx, o->ctx), batch, &b.m))
         return CLI_FAILED;
     int rc = bench_all(&b, ctx);
     for (int i = 0; i < MOST_BATCH; i++)

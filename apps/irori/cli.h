@@ -14,7 +14,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 typedef struct cli_options {
     const char *model;    // first argument
     const char *command;  // argument of `help`, `completion`
-    bool json, help, raw, special, man, memory, no_pin, no_repack, cache;
+    bool json, help, raw, special, man, memory, no_pin, no_repack, no_prefixes, cache;
     int threads, ctx, batch_size;
     const char *cpu, *cache_dir;
     const char *prompt, *system, *text, *file, *tools, *history;

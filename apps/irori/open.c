@@ -26,6 +26,7 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
                               .cpu = o->cpu,
                               .no_pin = o->no_pin,
                               .no_repack = o->no_repack,
+                              .no_prefixes = o->no_prefixes,
                               .cache_dir = cache,
                               .progress = cli_progress_step,
                               .progress_ctx = &bar};

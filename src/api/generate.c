@@ -108,6 +108,7 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
         return rc;
     irori_generation g = {.finish = IRORI_FINISH_LENGTH,
                           .prompt_tokens = s->prompt_tokens,
+                          .cached_tokens = s->cached_tokens,
                           .prompt_seconds = s->prompt_seconds};
     double started = s->prompt_tokens ? s->prompt_started : os_seconds(), first = started, last = started;
     atomic_store(&s->cancel, false);
@@ -140,7 +141,7 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
     }
     if (!stop)
         show(s, &stream, -1, piece, ctx);
-    s->prompt_tokens = 0;
+    s->prompt_tokens = s->cached_tokens = 0;
     g.first_token_seconds = first - started;
     g.decode_seconds = last - first;
     if (out)

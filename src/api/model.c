@@ -85,6 +85,7 @@ int irori_model_open(irori_model **out, const char *path, const irori_model_opti
                          .cpu = o->cpu,
                          .no_pin = o->no_pin,
                          .no_repack = o->no_repack,
+                         .no_prefixes = o->no_prefixes,
                          .cache_dir = o->cache_dir,
                          .progress = o->progress,
                          .progress_ctx = o->progress_ctx};
@@ -165,7 +166,8 @@ void irori_get_memory(const irori_model *m, irori_memory *out)
     if (m && m->has_engine) {
         kv_stats pages;
         kv_get_stats(m->engine.kv, &pages);
-        out->kv_bytes = (uint64_t)pages.used * pages.page_bytes;
+        out->kv_bytes = (uint64_t)(pages.used - pages.idle) * pages.page_bytes;
+        out->kv_idle_bytes = (uint64_t)pages.idle * pages.page_bytes;
         out->kv_shared_bytes = (uint64_t)pages.shared * pages.page_bytes;
     }
 }

@@ -41,7 +41,7 @@ struct irori_session {
     buf text;  // piece of text being made
     atomic_bool cancel;
     // Of the present turn, for irori_generation:
-    size_t prompt_tokens;
+    size_t prompt_tokens, cached_tokens;
     double prompt_started, prompt_seconds;
 };
 

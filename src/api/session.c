@@ -133,6 +133,13 @@ static void live_remove(irori_session *s)
     s->is_live = false;
 }
 
+static void drop_logits(irori_session *s)
+{
+    s->logits = NULL;
+    if (s->is_live)
+        live_remove(s);
+}
+
 int irori_session_fork(irori_session **out, const irori_session *s, irori_error *error)
 {
     err *e = api_err(error);
@@ -235,7 +242,7 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
     return ST_OK;
 }
 
-int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
+static int check_ids(const irori_session *s, const int32_t *ids, size_t count, err *e)
 {
     int vocab = api_vocab(s->m), context = s->m->engine.context;
     if (count > (size_t)context - s->count)
@@ -245,7 +252,30 @@ int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
     for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= vocab)
             return err_set(e, ST_INVALID, "token %zu is %d, allowed 0..%d", i, ids[i], vocab - 1);
-    return kv_seq_reserve(s->seq, (int)count, e);
+    return ST_OK;
+}
+
+int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
+{
+    int rc = check_ids(s, ids, count, e);
+    return rc ? rc : kv_seq_reserve(s->seq, (int)count, e);
+}
+
+// Starts from the pages that earlier prompts left, all but the last token at most: its logits are needed. *known: the
+// tokens that need not be run.
+static int take_prefix(irori_session *s, const int32_t *ids, size_t count, size_t *known, err *e)
+{
+    int n = count ? kv_seq_match(s->seq, ids, (int)count - 1, e) : 0;
+    *known = 0;
+    if (n < 0)
+        return n;
+    if (n > 0) {
+        memcpy(s->tokens + s->count, ids, (size_t)n * sizeof *ids);
+        s->count += (size_t)n;
+        drop_logits(s);
+        *known = (size_t)n;
+    }
+    return ST_OK;
 }
 
 int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_error *error)
@@ -254,9 +284,15 @@ int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_
     atomic_store(&s->cancel, false);
     if (s->prompt_tokens == 0)
         s->prompt_started = os_seconds();
-    int rc = api_check_fits(s, ids, count, e);
-    size_t batch = (size_t)s->m->engine.batch;
-    for (size_t at = 0; !rc && at < count; at += batch) {
+    size_t batch = (size_t)s->m->engine.batch, known = 0;
+    int rc = check_ids(s, ids, count, e);
+    if (!rc)
+        rc = take_prefix(s, ids, count, &known, e);
+    if (!rc)
+        rc = kv_seq_reserve(s->seq, (int)(count - known), e);
+    s->cached_tokens += known;
+    s->prompt_tokens += known;
+    for (size_t at = known; !rc && at < count; at += batch) {
         int n = (int)MIN(batch, count - at);
         const float *logits;
         api_row row = {s, ids + at, n, at + (size_t)n == count};
@@ -306,9 +342,7 @@ int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
         return ST_OK;
     kv_seq_truncate(s->seq, (int)count);
     s->count = count;
-    s->logits = NULL;
-    if (s->is_live)
-        live_remove(s);
+    drop_logits(s);
     return ST_OK;
 }
 

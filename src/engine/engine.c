@@ -24,6 +24,12 @@ static int load_weights(engine *x, const engine_options *o, err *e)
     return x->dev->ops->load(x->dev, &x->model.graph, &l, e);
 }
 
+// Tokenizer and weights are both in the file; 0 means something else to kv.
+static uint64_t kv_root(const gguf *file)
+{
+    return gguf_model_hash(file) | 1;
+}
+
 static int open_parts(engine *x, const engine_options *o, err *e)
 {
     dev_cpu_options cpu = {
@@ -46,7 +52,9 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     if (!rc && pages > INT32_MAX)
         rc = err_set(e, ST_LIMIT, "%d sessions of %d tokens are too many to count", x->sequences, x->context);
     if (!rc)
-        rc = kv_new(&x->kv, &x->model.kv, (int)pages, e);
+        rc = kv_new(
+            &x->kv, &x->model.kv,
+            &(kv_options){.pages = (int)pages, .prefix_tree = !o->no_prefixes, .root = kv_root(x->file)}, e);
     if (!rc && alloc_arrays(x))
         rc = err_set(e, ST_NOMEM, "no memory for a batch of %d tokens", x->batch);
     return rc;
@@ -117,6 +125,6 @@ int engine_step(engine *x, const engine_row *rows, int n_rows, const float **log
     if (x->dev->ops->run(x->plan, &b, logits) == ST_CANCELED)
         return err_set(e, ST_CANCELED, "stopped");
     for (int r = 0; r < n_rows; r++)
-        kv_seq_advance(rows[r].seq, rows[r].n);
+        kv_seq_append(rows[r].seq, rows[r].tokens, rows[r].n);
     return ST_OK;
 }

@@ -13,8 +13,13 @@
 typedef struct kv kv;
 typedef struct kv_seq kv_seq;
 
-// At most `pages` pages. ST_NOMEM when the address space cannot be reserved.
-int kv_new(kv **out, const dev_kv_shape *shape, int pages, err *e);
+typedef struct kv_options {
+    int pages;         // at most
+    bool prefix_tree;  // keep full pages for sequences that begin with the same tokens
+    uint64_t root;     // names what makes keys and values of tokens: model, tokenizer, adapter; not 0
+} kv_options;
+// ST_NOMEM when the address space cannot be reserved.
+int kv_new(kv **out, const dev_kv_shape *shape, const kv_options *o, err *e);
 void kv_free(kv *s);  // every sequence must be freed before
 
 int kv_seq_new(kv *s, kv_seq **out, err *e);
@@ -28,13 +33,25 @@ void kv_seq_truncate(kv_seq *q, int length);
 // Makes the next n positions writable: takes pages, copies a shared last one. ST_LIMIT when no page is free (the
 // sequence keeps what it had), ST_NOMEM.
 int kv_seq_reserve(kv_seq *q, int n, err *e);
-// The n tokens are written; n at most what was reserved.
-void kv_seq_advance(kv_seq *q, int n);
+// These n tokens are written; n at most what was reserved. Full pages join the prefix tree.
+void kv_seq_append(kv_seq *q, const int32_t *tokens, int n);
+// Appends the pages that the prefix tree has of tokens[n], whole pages only and only after whole pages. The number of
+// tokens appended, which need not be run; ST_NOMEM.
+int kv_seq_match(kv_seq *q, const int32_t *tokens, int n, err *e);
+// Copies the sequence's tokens; gives their number.
+int kv_seq_tokens(const kv_seq *q, int32_t *out);
 // Valid until the next call that changes the sequence.
 dev_kv_view kv_seq_view(const kv_seq *q);
 
+// From now on keys and values are made by something else (an adapter was changed): pages written before are not
+// found while this root holds.
+void kv_set_root(kv *s, uint64_t root);
+void kv_forget_prefixes(kv *s);  // drops the idle pages of the prefix tree
+
 typedef struct kv_stats {
-    int pages, used, shared;  // shared: held by more than one sequence
+    int pages, used;
+    int shared;  // of these, held by more than one sequence
+    int idle;    // held by the prefix tree alone: they give way when a page is needed
     size_t page_bytes;
     size_t resident_bytes;  // memory that planes took and did not give back
 } kv_stats;

@@ -38,7 +38,14 @@ void kv_slots_trim(kv_slots *s);
 // One page. `at` comes first: the device's pointer to it is a pointer to the page.
 typedef struct kv_page {
     dev_kv_page at;
-    int refs;
+    int refs;       // sequences that hold it, and the tree
+    uint64_t root;  // kv.root when its tokens were written; 0: it changed between them
+    // In the prefix tree (tree.c):
+    bool in_tree;
+    uint64_t key;      // hash of all tokens from the root
+    int parent;        // page; -1: none
+    int next_same;     // in its bucket; -1: none
+    int older, newer;  // among the pages that only the tree holds; -1: none
 } kv_page;
 
 struct kv {
@@ -48,9 +55,15 @@ struct kv {
     kv_page *page;  // [pages]
     int *free_list;
     int n_free;
-    dev_kv_block (*block)[2];  // [pages][layers][2]
-    _Atomic uint64_t *mass;    // [pages][layers]
+    dev_kv_block (*block)[2];    // [pages][layers][2]
+    _Atomic uint64_t *mass;      // [pages][layers]
+    int32_t (*token)[DEV_PAGE];  // [pages] the tokens of each
     kv_slots plane[DEV_KV_PLANES];
+    // The prefix tree:
+    uint64_t root;    // of model, tokenizer and adapter
+    int32_t *bucket;  // [bucket_mask + 1] pages; NULL: no tree
+    uint64_t bucket_mask;
+    int idle_oldest, idle_newest, n_idle;  // pages that only the tree holds
 };
 
 struct kv_seq {
@@ -60,18 +73,35 @@ struct kv_seq {
     dev_kv_page **page;  // [cap_pages]
 };
 
-// pages.c: a page with F16 blocks; the caller made sure that there is one.
-kv_page *kv_page_take(kv *s);
-void kv_page_unref(kv *s, kv_page *p);
 static inline kv_page *kv_page_of(dev_kv_page *p)
 {
     return (kv_page *)(void *)p;
 }
+static inline int kv_page_index(const kv *s, const kv_page *p)
+{
+    return (int)(p - s->page);
+}
+
+// pages.c
+// A page with F16 blocks, held once; the caller made sure that kv_pages_free says there is one. May take the place of
+// an idle page of the tree.
+kv_page *kv_page_take(kv *s);
+void kv_page_ref(kv *s, kv_page *p);
+void kv_page_unref(kv *s, kv_page *p);
 // Makes `to`, fresh from kv_page_take, hold what `from` holds.
 void kv_page_copy(const kv *s, kv_page *to, const kv_page *from);
 static inline int kv_pages_free(const kv *s)
 {
-    return s->n_free + s->pages - s->fresh;
+    return s->n_free + s->pages - s->fresh + s->n_idle;
 }
+
+// tree.c
+// The page with these DEV_PAGE tokens after `parent` (NULL: at the start); NULL when the tree has none.
+kv_page *kv_tree_child(const kv *s, const kv_page *parent, const int32_t *tokens);
+// Puts a full page into the tree, where its parent is in it too.
+void kv_tree_add(kv *s, const kv_page *parent, kv_page *p);
+void kv_tree_idle(kv *s, kv_page *p);  // only the tree holds it any more
+void kv_tree_busy(kv *s, kv_page *p);  // somebody else does again
+bool kv_tree_evict(kv *s);             // frees the page not used for longest; false: there is none
 
 #endif

@@ -5,6 +5,8 @@
 
 kv_page *kv_page_take(kv *s)
 {
+    if (s->n_free == 0 && s->fresh == s->pages)
+        kv_tree_evict(s);
     int i = s->n_free ? s->free_list[--s->n_free] : s->fresh++;
     size_t layers = (size_t)s->shape.layers;
     kv_page *p = &s->page[i];
@@ -20,16 +22,25 @@ kv_page *kv_page_take(kv *s)
     return p;
 }
 
+void kv_page_ref(kv *s, kv_page *p)
+{
+    if (p->refs++ == 1 && p->in_tree)
+        kv_tree_busy(s, p);
+}
+
 void kv_page_unref(kv *s, kv_page *p)
 {
-    if (--p->refs > 0)
+    if (--p->refs > 0) {
+        if (p->refs == 1 && p->in_tree)
+            kv_tree_idle(s, p);
         return;
+    }
     for (int l = 0; l < s->shape.layers; l++)
         for (int side = 0; side < 2; side++)
             for (int k = 0; k < DEV_KV_PLANES; k++)
                 if (p->at.block[l][side].plane[k])
                     kv_slots_give(&s->plane[k], p->at.block[l][side].plane[k]);
-    s->free_list[s->n_free++] = (int)(p - s->page);
+    s->free_list[s->n_free++] = kv_page_index(s, p);
 }
 
 void kv_page_copy(const kv *s, kv_page *to, const kv_page *from)
@@ -41,4 +52,6 @@ void kv_page_copy(const kv *s, kv_page *to, const kv_page *from)
                    from->at.block[l][side].plane[DEV_KV_PLANE_F16], n);
         to->at.mass[l] = from->at.mass[l];
     }
+    to->root = from->root;
+    memcpy(s->token[kv_page_index(s, to)], s->token[kv_page_index(s, from)], sizeof *s->token);
 }

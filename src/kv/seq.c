@@ -51,7 +51,7 @@ int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
     f->n_pages = written;
     for (int i = 0; i < written; i++) {
         f->page[i] = q->page[i];
-        kv_page_of(q->page[i])->refs++;
+        kv_page_ref(q->store, kv_page_of(q->page[i]));
     }
     return ST_OK;
 }
@@ -86,6 +86,7 @@ int kv_seq_reserve(kv_seq *q, int n, err *e)
         return no_page(q, n, e);
     int need = (q->length + n + DEV_PAGE - 1) / DEV_PAGE, had = q->n_pages;
     int partial = q->length % DEV_PAGE ? q->length / DEV_PAGE : -1;  // the page that is half written
+    // A full page in the tree that was cut back is shared too: the tree holds it.
     bool copy = n > 0 && partial >= 0 && kv_page_of(q->page[partial])->refs > 1;
     if (need - had + copy > kv_pages_free(s))
         return no_page(q, n, e);
@@ -103,9 +104,76 @@ int kv_seq_reserve(kv_seq *q, int n, err *e)
     return ST_OK;
 }
 
-void kv_seq_advance(kv_seq *q, int n)
+// The page before page i.
+static kv_page *page_before(const kv_seq *q, int i)
 {
-    q->length += n;
+    return i > 0 ? kv_page_of(q->page[i - 1]) : NULL;
+}
+
+// Page i is full: another sequence with the same past may use it, or has made it already. Every page of one past has
+// the same keys and values (engine.h), so one of them is enough.
+static void offer(kv_seq *q, int i)
+{
+    kv *s = q->store;
+    kv_page *p = kv_page_of(q->page[i]);
+    if (p->root != s->root)
+        return;
+    kv_page *same = kv_tree_child(s, page_before(q, i), s->token[kv_page_index(s, p)]);
+    if (same && same != p) {
+        kv_page_ref(s, same);
+        q->page[i] = &same->at;
+        kv_page_unref(s, p);
+    } else {
+        kv_tree_add(s, page_before(q, i), p);
+    }
+}
+
+void kv_seq_append(kv_seq *q, const int32_t *tokens, int n)
+{
+    kv *s = q->store;
+    for (int i = 0; i < n; i++) {
+        int at = q->length / DEV_PAGE, slot = q->length % DEV_PAGE;
+        kv_page *p = kv_page_of(q->page[at]);
+        if (slot == 0)
+            p->root = s->root;
+        else if (p->root != s->root)
+            p->root = 0;
+        s->token[kv_page_index(s, p)][slot] = tokens[i];
+        q->length++;
+        if (slot == DEV_PAGE - 1)
+            offer(q, at);
+    }
+}
+
+int kv_seq_match(kv_seq *q, const int32_t *tokens, int n, err *e)
+{
+    int start = q->length, at = start / DEV_PAGE;
+    if (start % DEV_PAGE)
+        return 0;
+    for (; start + n - q->length >= DEV_PAGE; at++) {
+        kv_page *p = kv_tree_child(q->store, page_before(q, at), tokens + (q->length - start));
+        if (!p)
+            break;
+        int rc = list_grow(q, at + 1, e);
+        if (rc)
+            return rc;
+        kv_page_ref(q->store, p);
+        if (at < q->n_pages)  // one that was reserved
+            kv_page_unref(q->store, kv_page_of(q->page[at]));
+        else
+            q->n_pages++;
+        q->page[at] = &p->at;
+        q->length += DEV_PAGE;
+    }
+    return q->length - start;
+}
+
+int kv_seq_tokens(const kv_seq *q, int32_t *out)
+{
+    for (int i = 0; i < q->length; i += DEV_PAGE)
+        memcpy(out + i, q->store->token[kv_page_index(q->store, kv_page_of(q->page[i / DEV_PAGE]))],
+               (size_t)MIN(DEV_PAGE, q->length - i) * sizeof *out);
+    return q->length;
 }
 
 dev_kv_view kv_seq_view(const kv_seq *q)

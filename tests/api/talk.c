@@ -6,8 +6,12 @@
 irori_model *open_toy(int sessions)
 {
     toy t = toy_llama();
-    irori_model_options o = {
-        .threads = 2, .context = CONTEXT, .sessions = sessions, .batch = 32, .no_pin = true};
+    irori_model_options o = {.threads = 2,
+                             .context = CONTEXT,
+                             .sessions = sessions,
+                             .batch = 32,
+                             .no_pin = true,
+                             .no_prefixes = true};  // what a test compares is run each time
     return open_model(toy_save(&t, "session.gguf"), &o);
 }
 

@@ -103,6 +103,40 @@ static void a_full_store_keeps_what_there_is(void **state)
     irori_model_close(m);
 }
 
+// A session takes over what an earlier one ran, and gives the same logits as without.
+static void a_known_prefix_is_not_run_again(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    irori_model *cold = open_toy(1), *warm = open_model(toy_save(&t, "prefix.gguf"), NULL);
+    static float want[TOY_TOKENS];
+    int32_t ids[CONTEXT];
+    for (int i = 0; i < CONTEXT; i++)
+        ids[i] = 3 + i % 250;
+    irori_session *s = open_session(cold, &endless);
+    assert_int_equal(irori_session_add(s, ids, 199, NULL), IRORI_OK);
+    memcpy(want, irori_session_logits(s), sizeof want);
+    irori_session_free(s);
+    irori_model_close(cold);
+    for (int i = 0; i < 3; i++) {
+        irori_generation g;
+        s = open_session(warm, &endless);
+        assert_int_equal(irori_session_add(s, ids, i == 1 ? 192 : 199, NULL), IRORI_OK);
+        if (i != 1)
+            assert_memory_equal(irori_session_logits(s), want, sizeof want);
+        assert_int_equal(irori_session_generate(s, 1, NULL, NULL, &g, NULL), IRORI_OK);
+        assert_int_equal(g.prompt_tokens, i == 1 ? 192 : 199);
+        assert_int_equal(g.cached_tokens, i == 0 ? 0 : i == 1 ? 128 : 192);  // one token at least is run
+        assert_int_equal(held(s), i == 1 ? 193 : 200);
+        irori_session_free(s);
+        irori_memory memory;
+        irori_get_memory(warm, &memory);
+        assert_int_equal(memory.kv_bytes, 0);
+        assert_true(memory.kv_idle_bytes > 0);
+    }
+    irori_model_close(warm);
+}
+
 // A second turn runs only what is new, and equals the whole conversation at once.
 static void conversations_keep_what_they_share(void **state)
 {
@@ -359,6 +393,7 @@ int main(void)
         cmocka_unit_test(forks_and_truncation_equal_a_fresh_run),
         cmocka_unit_test(steps_of_several_sessions),
         cmocka_unit_test(a_full_store_keeps_what_there_is),
+        cmocka_unit_test(a_known_prefix_is_not_run_again),
         cmocka_unit_test(conversations_keep_what_they_share),
         cmocka_unit_test(score_agrees_with_steps),
         cmocka_unit_test(wrong_calls_are_refused),

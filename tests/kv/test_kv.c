@@ -15,7 +15,7 @@ static kv *store_of(int pages)
 {
     kv *s;
     err e;
-    assert_int_equal(kv_new(&s, &small, pages, &e), ST_OK);
+    assert_int_equal(kv_new(&s, &small, &(kv_options){.pages = pages, .root = 1}, &e), ST_OK);
     return s;
 }
 
@@ -37,9 +37,10 @@ static int append(kv_seq *q, int n, uint8_t mark)
     int rc = kv_seq_reserve(q, n, NULL);
     if (rc)
         return rc;
-    for (int i = 0; i < n; i++)
-        *byte_at(q, kv_seq_length(q) + i) = mark;
-    kv_seq_advance(q, n);
+    for (int i = 0; i < n; i++) {
+        *byte_at(q, kv_seq_length(q)) = mark;
+        kv_seq_append(q, &(int32_t){mark}, 1);
+    }
     return ST_OK;
 }
 
@@ -187,11 +188,11 @@ static void impossible_stores_are_refused(void **state)
     (void)state;
     kv *s = (kv *)&state;
     err e;
-    assert_int_equal(kv_new(&s, &small, 0, &e), ST_INVALID);
+    assert_int_equal(kv_new(&s, &small, &(kv_options){.pages = 0}, &e), ST_INVALID);
     assert_null(s);
-    assert_int_equal(kv_new(&s, &small, -1, &e), ST_INVALID);
+    assert_int_equal(kv_new(&s, &small, &(kv_options){.pages = -1}, &e), ST_INVALID);
     dev_kv_shape vast = {.layers = 4096, .kv_heads = 4096, .head_dim = 512};
-    assert_true(kv_new(&s, &vast, INT32_MAX, &e) < 0);
+    assert_true(kv_new(&s, &vast, &(kv_options){.pages = INT32_MAX}, &e) < 0);
     assert_null(s);
 }
 
@@ -205,7 +206,7 @@ static void every_failed_allocation_is_survived(void **state)
         kv *s = NULL;
         kv_seq *a = NULL, *b = NULL;
         mem_fail_nth(n);
-        rc = kv_new(&s, &small, 40, NULL);
+        rc = kv_new(&s, &small, &(kv_options){.pages = 40, .root = 1, .prefix_tree = true}, NULL);
         if (!rc)
             rc = kv_seq_new(s, &a, NULL);
         if (!rc)
