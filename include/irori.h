@@ -1,7 +1,8 @@
 // irori: run language models on this machine. The public interface of the library; plain C11, usable from C++.
 //
-// Two opaque types. A model is a file opened for use: weights, tokenizer, chat template, threads, and the memory
-// for keys and values. A session is one conversation with it: the tokens so far and how to choose the next.
+// Two opaque types at first. A model is a file opened for use: weights, tokenizer, chat template, threads, and the
+// memory for keys and values. A session is one conversation with it: the tokens so far and how to choose the next.
+// A program that answers many at once gives the model to a scheduler and submits requests (Serving).
 //
 //   irori_model *m; irori_session *s; irori_error e;
 //   irori_model_open(&m, "model.gguf", NULL, &e);
@@ -12,8 +13,9 @@
 // Conventions. Functions that can fail return 0 or a negative irori_status and fill *error (which may be NULL) with
 // one line for a person. Strings are UTF-8. Pointers that are handed out stay valid until the call named beside
 // them. Options are structs; a NULL pointer or a field of 0 means the default. Nothing here prints or exits.
-// Threads: a model and all its sessions are used from one thread at a time; different models are independent. Only
-// irori_session_cancel may be called from any thread and from signal handlers.
+// Threads: a model and all its sessions are used from one thread at a time; different models are independent.
+// irori_session_cancel may be called from any thread and from signal handlers, irori_tokenize, irori_chat_tokens,
+// irori_token_* and irori_model_get_info from any thread, and all under "Serving" from any thread.
 #ifndef IRORI_H
 #define IRORI_H
 
@@ -43,7 +45,8 @@ typedef enum irori_status {
     IRORI_UNSUPPORTED = -5,
     IRORI_LIMIT = -6,  // context or memory budget is full
     IRORI_CANCELED = -7,
-    IRORI_NOTFOUND = -8
+    IRORI_NOTFOUND = -8,
+    IRORI_BUSY = -9  // a queue is full: possible later
 } irori_status;
 
 typedef struct irori_error {
@@ -183,7 +186,13 @@ IRORI_API int irori_sessions_step(irori_session *const *sessions, const int32_t 
 IRORI_API int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first,
                                   double *logprob, irori_error *error);
 
-typedef enum irori_finish { IRORI_FINISH_STOP, IRORI_FINISH_LENGTH, IRORI_FINISH_CANCELED } irori_finish;
+typedef enum irori_finish {
+    IRORI_FINISH_STOP,
+    IRORI_FINISH_LENGTH,
+    IRORI_FINISH_CANCELED,
+    IRORI_FINISH_DEADLINE,  // these two only of requests (Serving)
+    IRORI_FINISH_FAILED
+} irori_finish;
 
 typedef struct irori_generation {
     irori_finish finish;   // an end token or the callback (STOP), max_tokens or a full context (LENGTH)
@@ -204,6 +213,114 @@ IRORI_API int irori_session_generate(irori_session *s, size_t max_tokens, irori_
                                      irori_generation *out, irori_error *error);
 // Stops the running call on this session soon, with IRORI_CANCELED (IRORI_FINISH_CANCELED for generate). Async-safe.
 IRORI_API void irori_session_cancel(irori_session *s);
+
+// ---- Serving ---------------------------------------------------------------------------------------------------
+// A scheduler runs many requests at once over one model, on a thread of its own: each step takes one token of every
+// running answer and a piece of the prompts that are being read. A request is admitted when all the memory it may
+// need is free, so that what runs never fails half-way; what a request answers does not depend on its neighbours.
+typedef struct irori_scheduler irori_scheduler;
+typedef struct irori_request irori_request;
+
+typedef struct irori_scheduler_options {
+    int queue;  // most requests waiting; default 64
+    int slots;  // most answers made at once; default: the model's `sessions`, at most 64 and half its batch
+    int prompt_chunk;  // most tokens of prompts in a step while answers are being made; default 64
+} irori_scheduler_options;
+
+// The model is the scheduler's until irori_scheduler_free: nothing else may run it or make sessions of it.
+IRORI_API int irori_scheduler_new(irori_scheduler **out, irori_model *m,
+                                  const irori_scheduler_options *options, irori_error *error);
+// Cancels every request; their last events come before it returns. NULL is allowed.
+IRORI_API void irori_scheduler_free(irori_scheduler *s);
+
+typedef enum irori_event_kind {
+    IRORI_EVENT_READ,   // the prompt was run; once, before the first token
+    IRORI_EVENT_TOKEN,  // a token was chosen
+    IRORI_EVENT_END,    // an answer is finished; `text` is what was still held back
+    IRORI_EVENT_DONE    // the request is finished: always comes, always the last
+} irori_event_kind;
+
+typedef struct irori_top_logprob {
+    int32_t token;
+    float logprob;
+} irori_top_logprob;
+
+// Pointers are valid during the call.
+typedef struct irori_event {
+    irori_event_kind kind;
+    int choice;                    // 0 .. choices - 1
+    int32_t token;                 // TOKEN; else -1. End tokens are not told
+    float logprob;                 // under the model's own distribution; 0 unless asked for
+    const irori_top_logprob *top;  // the likeliest, best first
+    int top_count;
+    const char *text;  // whole characters that belong to no stop text; may be empty, and behind the tokens
+    size_t bytes;
+    irori_finish finish;  // END; DONE: the worst of the answers'
+    int stop;             // END: index of the stop text that ended it; -1: none
+    int code;             // not IRORI_OK with IRORI_FINISH_FAILED only
+    const char *message;
+    // Of the request so far:
+    size_t prompt_tokens, cached_tokens;  // cached: of the prompt, known already and not run
+    size_t completion_tokens;             // of all answers
+    double queue_seconds, prompt_seconds;
+    double first_token_seconds;  // from submission to the first token
+    double decode_seconds;       // from the first token to the latest
+} irori_event;
+
+// Called on the scheduler's thread, which waits for it: must not block.
+typedef void irori_event_fn(void *ctx, const irori_event *event);
+
+typedef struct irori_request_options {
+    const int32_t *prompt;  // copied; irori_tokenize and irori_chat_tokens make it
+    size_t prompt_tokens;
+    const irori_sampling *sampling;  // NULL: as for irori_session_new. Answer i draws with seed + i
+    size_t max_tokens;        // of each answer, cut to what the context leaves; 0: only read the prompt
+    int choices;              // answers that share the prompt; default 1
+    const char *const *stop;  // texts that end an answer and are not shown, at most 16 of 1..1024 bytes
+    size_t stop_count;
+    bool special_text;  // control tokens show their text
+    bool logprobs;      // fill irori_event.logprob
+    int top_logprobs;   // so many of the likeliest, 0..20; only with logprobs
+    double deadline;    // seconds from submission, waiting included; 0: none
+    uint64_t client;    // turns are shared out by client
+} irori_request_options;
+
+// Queues a request. IRORI_INVALID; IRORI_LIMIT: the prompt does not fit the context, or the whole request not the
+// memory; IRORI_BUSY: the queue is full. When it fails, no event comes. out may be NULL.
+IRORI_API int irori_request_submit(irori_request **out, irori_scheduler *s,
+                                   const irori_request_options *options, irori_event_fn *event, void *ctx,
+                                   irori_error *error);
+// Stops within one token; DONE still comes.
+IRORI_API void irori_request_cancel(irori_request *r);
+// A paused request keeps its memory and makes no tokens.
+IRORI_API void irori_request_pause(irori_request *r, bool paused);
+// Gives the handle back, at any time; what runs goes on. NULL is allowed.
+IRORI_API void irori_request_free(irori_request *r);
+
+// Runs fn on the scheduler's thread between two steps, when the model is free, and returns when it has run.
+// IRORI_CANCELED when the scheduler ends before. Not from an event function.
+IRORI_API int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, irori_model *m), void *ctx);
+
+enum { IRORI_HISTOGRAM_BUCKETS = 14 };
+// Upper bounds in seconds of all buckets but the last, which has none.
+IRORI_API const double *irori_histogram_bounds(void);
+typedef struct irori_histogram {
+    uint64_t count[IRORI_HISTOGRAM_BUCKETS];  // of each bucket alone
+    double sum;                               // seconds
+} irori_histogram;
+
+typedef struct irori_scheduler_stats {
+    int slots, queue_limit;
+    int waiting, reading, generating;  // requests queued; prompts being read; answers being made
+    uint64_t accepted, refused, finished, canceled, failed;  // requests
+    uint64_t prompt_tokens, cached_tokens, completion_tokens;
+    uint64_t steps, step_tokens;  // step_tokens / steps: mean batch
+    uint64_t kv_promised_bytes, kv_bytes, kv_shared_bytes, kv_idle_bytes,
+        kv_total_bytes;    // as in irori_memory
+    double retry_seconds;  // guess of when a refused request may try again
+    irori_histogram first_token, between_tokens, queue;
+} irori_scheduler_stats;
+IRORI_API void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out);
 
 // ---- Memory ----------------------------------------------------------------------------------------------------
 typedef struct irori_memory {

@@ -7,7 +7,8 @@
 _Static_assert(sizeof(irori_error) == sizeof(err) && offsetof(irori_error, message) == offsetof(err, msg),
                "irori_error is err");
 _Static_assert((int)IRORI_NOTFOUND == (int)ST_NOTFOUND && (int)IRORI_INVALID == (int)ST_INVALID &&
-                   (int)IRORI_CANCELED == (int)ST_CANCELED && (int)IRORI_LIMIT == (int)ST_LIMIT,
+                   (int)IRORI_CANCELED == (int)ST_CANCELED && (int)IRORI_LIMIT == (int)ST_LIMIT &&
+                   (int)IRORI_BUSY == (int)ST_BUSY,
                "status codes agree");
 
 const char *irori_version(void)

@@ -12,6 +12,7 @@
 #include "kv/kv.h"
 #include "model/model.h"
 #include "samp/samp.h"
+#include "sched/sched.h"
 #include "tmpl/tmpl.h"
 #include "tok/tok.h"
 
@@ -55,6 +56,11 @@ static inline err *api_err(irori_error *e)
 {
     return (err *)(void *)e;
 }
+
+// Public sampling options as the samp room takes them; bias and breakers are borrowed. NULL: the defaults.
+int api_sampling(irori_model *m, const irori_sampling *o, samp_params *out, err *e);
+// Makes the table of tokens that end a DRY match, once.
+int api_need_breakers(irori_model *m, err *e);
 
 // Refuses a model that was opened for its vocabulary only.
 int api_need_engine(const irori_model *m, err *e);

@@ -5,7 +5,7 @@
 #include "api/own.h"
 
 // Marks the tokens a DRY match does not cross: those with a line end, colon, quote or star in them.
-static int need_breakers(irori_model *m, err *e)
+int api_need_breakers(irori_model *m, err *e)
 {
     if (m->breaker)
         return ST_OK;
@@ -23,17 +23,21 @@ static int need_breakers(irori_model *m, err *e)
     return ST_OK;
 }
 
-static samp_params inner_params(const irori_session *s, const irori_sampling *o)
+int api_sampling(irori_model *m, const irori_sampling *o, samp_params *out, err *e)
 {
     samp_params p = samp_greedy();
+    *out = p;
     if (!o) {
-        p.temperature = 0.8f;
-        p.top_k = 40;
-        p.top_p = 0.95f;
-        p.min_p = 0.05f;
-        p.seed = os_random_seed();
-        return p;
+        out->temperature = 0.8f;
+        out->top_k = 40;
+        out->top_p = 0.95f;
+        out->min_p = 0.05f;
+        out->seed = os_random_seed();
+        return ST_OK;
     }
+    int rc = o->dry_multiplier != 0 ? api_need_breakers(m, e) : ST_OK;
+    if (rc)
+        return rc;
     p.temperature = o->temperature;
     p.top_k = o->top_k;
     p.min_p = o->min_p;
@@ -53,21 +57,19 @@ static samp_params inner_params(const irori_session *s, const irori_sampling *o)
     _Static_assert(sizeof(irori_logit_bias) == sizeof(samp_bias), "a logit bias is a samp_bias");
     p.bias = (const samp_bias *)(const void *)o->logit_bias;
     p.n_bias = o->logit_bias_count;
-    p.breaker = s->m->breaker;
-    return p;
+    p.breaker = m->breaker;
+    *out = p;
+    return ST_OK;
 }
 
 int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling, irori_error *error)
 {
     err *e = api_err(error);
-    if (sampling && sampling->dry_multiplier != 0) {
-        int rc = need_breakers(s->m, e);
-        if (rc)
-            return rc;
-    }
-    samp_params p = inner_params(s, sampling);
+    samp_params p;
     samp *fresh;
-    int rc = samp_new(&fresh, api_vocab(s->m), &p, e);
+    int rc = api_sampling(s->m, sampling, &p, e);
+    if (!rc)
+        rc = samp_new(&fresh, api_vocab(s->m), &p, e);
     if (rc)
         return rc;
     samp_free(s->samp);

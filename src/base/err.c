@@ -48,6 +48,7 @@ const char *status_name(int code)
     case ST_LIMIT: return "limit exceeded";
     case ST_CANCELED: return "canceled";
     case ST_NOTFOUND: return "not found";
+    case ST_BUSY: return "busy";
     default: return "unknown status";
     }
 }

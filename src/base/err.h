@@ -15,6 +15,7 @@ enum status {
     ST_LIMIT = -6,        // past a stated bound (context, pages, queue)
     ST_CANCELED = -7,     // the caller asked to stop
     ST_NOTFOUND = -8,     // no such file, key, tensor, token
+    ST_BUSY = -9,         // a queue is full: possible later
 };
 
 typedef struct err {
