@@ -2,6 +2,12 @@
 #include "dev/dev.h"
 #include "kern/kern.h"
 
+// Sides and levels are numbered alike in both rooms.
+_Static_assert((int)DEV_KV_K == (int)KERN_KV_K && (int)DEV_KV_V == (int)KERN_KV_V, "sides");
+_Static_assert((int)DEV_KV_F16 == (int)KERN_KV_F16 && (int)DEV_KV_Q8 == (int)KERN_KV_Q8 &&
+                   (int)DEV_KV_Q4 == (int)KERN_KV_Q4 && (int)DEV_KV_Q2 == (int)KERN_KV_Q2,
+               "levels");
+
 size_t dev_kv_plane_bytes(const dev_kv_shape *s, enum dev_kv_side side, enum dev_kv_plane plane)
 {
     size_t heads = (size_t)s->kv_heads;

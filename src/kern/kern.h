@@ -132,11 +132,13 @@ enum { KERN_ATTN_ROWS = 48 };
 // Running state of the online softmax (Milakov & Gimelshein 2018) of one query row: o / l is the result.
 // Starts as m = -INFINITY, l = 0, o = 0.
 typedef struct kern_attn {
-    int rows;            // 1..KERN_ATTN_ROWS query rows that share the KV head
-    int hd;              // head size, a multiple of 16, at most 512
-    const float *q;      // [rows][hd], already scaled by 1/sqrt(hd)
-    const uint16_t *k;   // F16 [hd][64]: column s is the key of token s of the page
-    const uint16_t *v;   // F16 [64][hd]
+    int rows;           // 1..KERN_ATTN_ROWS query rows that share the KV head
+    int hd;             // head size, a multiple of 16, at most 512
+    const float *q;     // [rows][hd], already scaled by 1/sqrt(hd)
+    const uint16_t *k;  // attn_f16: [hd][64], column s is the key of token s of the page
+    const uint16_t *v;  // attn_f16: [64][hd]
+    const kern_kv *kq;  // attn_kv: keys and values, each at a level of its own
+    const kern_kv *vq;
     const int *visible;  // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
                          // past it may hold anything.
     const int *first;    // [rows] first visible key (sliding window), or NULL for 0; a row with
@@ -164,6 +166,8 @@ typedef struct kern_table {
     // Any weight of family KERN_DECODE, whatever its type: also one that could be packed and was not.
     kern_matmul_fn *matmul_decode;
     kern_attn_fn *attn_f16;
+    // Where kq or vq is quantized. Rows get the same bits in any company and on every instruction set (kv.h).
+    kern_attn_fn *attn_kv;
     kern_kv_encode_fn *kv_encode;
     // x[n] -> q[n], d, sum as in kern_act; n a multiple of 32 (or 256).
     void (*quantize_q8_32)(const float *x, int n, int8_t *q, float *d, int16_t *sum);

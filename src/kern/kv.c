@@ -70,15 +70,6 @@ void kern_kv_narrow(const uint8_t *high, int terms, int outs, uint8_t *two)
         }
 }
 
-static int code_at(const kern_kv *x, int r, int n)
-{
-    if (x->level == KERN_KV_Q2)
-        return x->two[kern_kv_at(x->outs, r, n, 4)] >> r / 4 % 4 * 2 & 3;
-    size_t at = kern_kv_at(x->outs, r, n, 2);
-    int shift = r / 4 % 2 * 4, high = x->high[at] >> shift & 15;
-    return x->level == KERN_KV_Q4 ? high : high << 4 | (x->low[at] >> shift & 15);
-}
-
 void kern_kv_decode(const kern_kv *x, float *y)
 {
     for (int r = 0; r < x->terms; r++)
@@ -88,6 +79,6 @@ void kern_kv_decode(const kern_kv *x, float *y)
                 continue;
             }
             float step = quant_f16_to_f32(x->scales[x->terms + r]) * kern_kv_width(x->level);
-            *y = quant_f16_to_f32(x->scales[r]) + step * ((float)code_at(x, r, n) + 0.5f);
+            *y = quant_f16_to_f32(x->scales[r]) + step * ((float)kern_kv_code(x, r, n) + 0.5f);
         }
 }

@@ -2,6 +2,9 @@
 #ifndef KERN_KV_H
 #define KERN_KV_H
 
+#include <float.h>
+#include <math.h>
+
 #include "kern/types.h"
 
 enum {
@@ -28,6 +31,48 @@ KERN_INLINE size_t kern_kv_at(int outs, int r, int n, int groups)
            (size_t)(n % 16 * 4 + r % 4);
 }
 
+// The code of term r and out n, at a level that has codes.
+KERN_INLINE int kern_kv_code(const kern_kv *x, int r, int n)
+{
+    if (x->level == KERN_KV_Q2)
+        return x->two[kern_kv_at(x->outs, r, n, 4)] >> r / 4 % 4 * 2 & 3;
+    size_t at = kern_kv_at(x->outs, r, n, 2);
+    int shift = r / 4 % 2 * 4, high = x->high[at] >> shift & 15;
+    return x->level == KERN_KV_Q4 ? high : high << 4 | (x->low[at] >> shift & 15);
+}
+
+// ---- Attention ---------------------------------------------------------------------------------------------
+// Scores and weighted values are the same product of a row vector w[terms] (the query; the weights of the keys)
+// with x[terms][outs], and every instruction set does it in these steps:
+//   y[r] = w[r] * (step[r] * width);  top = max |y|;  q[r] = y[r] * (KERN_KV_TOP / top) rounded to nearest, 15 bits
+//   base = sum of w[r] * (min[r] + step[r] * width / 2): lane j of 16 takes terms j, j + 16, .. by fused additions;
+//          the lanes are added as kern_kv_sum16 does
+//   I[n] = sum of q[r] * code[r][n]: exact, and within 32 bits for 512 terms
+//   score[n] = fma(top / KERN_KV_TOP, I[n], base), or o[n] = fma(top / KERN_KV_TOP, I[n], o[n] + base)
+// A side that is F16 is one chain of fused additions over the terms. Between the products, weights are e^x in the
+// steps of kern_exp_avx2, and 16 lanes of their sum are added as those of base.
+enum { KERN_KV_TOP = 16383, KERN_KV_TERMS = 512 };
+
+// What to multiply by before rounding; clears a maximum too small to divide by.
+KERN_INLINE float kern_kv_scale(float *top)
+{
+    float inverse = *top > 0.0f ? KERN_KV_TOP / *top : 0.0f;
+    if (!(inverse <= FLT_MAX))
+        inverse = *top = 0.0f;
+    return inverse;
+}
+
+// Half of a register on the other, until one value is left.
+KERN_INLINE float kern_kv_sum16(float *x)
+{
+    for (int n = 8; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            x[i] += x[i + n];
+    return x[0];
+}
+
+// The attention of rows one after another, in plain C.
+void kern_kv_attn_scalar(const kern_attn *a);
 bool kern_kv_encode_scalar(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low,
                            uint16_t *scales);
 

@@ -16,6 +16,8 @@ enum {
     SPAN = SPAN_PAGES * DEV_PAGE,
     TILES_A_THREAD = 4,  // so many tiles a thread come out even by themselves
     LEAST_ROWS = 12,     // rows that a tile keeps however many threads there are
+    MASS_ALL = 8,        // a run of so few tokens has the attention of each measured,
+    MASS_EVERY = 8,      // a longer one that of every eighth position, which stands for eight
 };
 
 typedef struct tile {
@@ -132,6 +134,62 @@ static void state_merge(state into, state from, int rows, int hd)
     }
 }
 
+// How m and l of a tile's rows stood after each page of a span: [SPAN_PAGES][2][rows].
+static size_t trail_floats(int rows)
+{
+    return (size_t)SPAN_PAGES * 2 * (size_t)rows;
+}
+
+// A span's results where threads share out spans: its state, then its trail.
+static size_t partial_floats(int rows, int hd)
+{
+    return state_floats(rows, hd) + trail_floats(rows);
+}
+
+// What a token's row counts for in the attention that pages receive.
+static int mass_weight(const dev_batch *b, int token)
+{
+    int first = token, end = token + 1;
+    while (first > 0 && token - first < MASS_ALL && b->seq[first - 1] == b->seq[token])
+        first--;
+    while (end < b->n_tokens && end - token <= MASS_ALL && b->seq[end] == b->seq[token])
+        end++;
+    if (end - first <= MASS_ALL)
+        return 1;
+    return b->pos[token] % MASS_EVERY == MASS_EVERY - 1 ? MASS_EVERY : 0;
+}
+
+// Adds to the pages of a span what they received of each row: weights up to a page, measured in the row's final sum,
+// less those up to the page before. A row's part is rounded alone, so that the total is the same in any order.
+static void add_mass(const cpu_plan *p, const graph_attention *at, const tile *t, int span,
+                     const float *trail, state all)
+{
+    const dev_batch *b = p->batch;
+    const dev_kv_view *view = &b->views[b->seq[t->token]];
+    const int rows = t->tokens * t->heads, last = b->pos[t->token + t->tokens - 1] / DEV_PAGE;
+    uint64_t mass[SPAN_PAGES] = {0};
+    const int pages = MIN(SPAN_PAGES, last + 1 - span * SPAN_PAGES);
+    for (int i = 0; i < t->tokens; i++) {
+        const int weight = mass_weight(b, t->token + i);
+        for (int r = i * t->heads; weight && r < (i + 1) * t->heads; r++) {
+            const float whole = (float)weight * (float)DEV_KV_MASS_UNIT / all.l[r];
+            float before = 0;
+            for (int page = 0; page < pages; page++) {
+                const float *m = trail + (size_t)page * 2 * (size_t)rows, *l = m + rows;
+                if (l[r] == 0)
+                    continue;
+                const float now = l[r] * expf(m[r] - all.m[r]);
+                mass[page] += (uint64_t)lrintf(fmaxf(0, now - before) * whole);
+                before = now;
+            }
+        }
+    }
+    for (int page = 0; page < pages; page++)
+        if (mass[page])
+            atomic_fetch_add_explicit(&view->pages[span * SPAN_PAGES + page]->mass[at->layer], mass[page],
+                                      memory_order_relaxed);
+}
+
 // Copies the tile's query rows together: row = token-major, head-minor.
 static void gather(const cpu_plan *p, const graph_op *op, const tile *t, float *q)
 {
@@ -142,14 +200,62 @@ static void gather(const cpu_plan *p, const graph_op *op, const tile *t, float *
         memcpy(q + (size_t)i * n, cpu_f32(p, v, t->token + i) + t->head * hd, n * sizeof *q);
 }
 
-// Attends to one span (counted from 0 for the whole sequence); `s` is cleared first.
+// One head of a block as the kernels take it.
+static kern_kv head_of(const cpu_plan *p, const dev_kv_block *b, enum dev_kv_side side, int head)
+{
+    const int hd = p->kv.head_dim;
+    const size_t h = (size_t)head, codes = h * kern_kv_code_bytes(hd, 4);
+    uint8_t *const *plane = b->plane;
+    kern_kv x = {.level = (enum kern_kv_level)b->level, .terms = kern_kv_terms((enum kern_kv_side)side, hd)};
+    x.outs = hd * DEV_PAGE / x.terms;
+    if (b->level == DEV_KV_F16) {
+        x.f16 = (const uint16_t *)(const void *)(plane[DEV_KV_PLANE_F16] + h * dev_kv_head_bytes(&p->kv));
+        return x;
+    }
+    x.scales = (const uint16_t *)(const void *)(plane[DEV_KV_PLANE_SCALES] +
+                                                h * kern_kv_scale_bytes((enum kern_kv_side)side, hd));
+    if (b->level == DEV_KV_Q2) {
+        x.two = plane[DEV_KV_PLANE_TWO] + codes / 2;
+        return x;
+    }
+    x.high = plane[DEV_KV_PLANE_HIGH] + codes;
+    if (b->level == DEV_KV_Q8)
+        x.low = plane[DEV_KV_PLANE_LOW] + codes;
+    return x;
+}
+
+// Attends to one page, at the levels its sides have.
+static void attend_page(const cpu_plan *p, const dev_kv_block *block, int head, kern_attn *a)
+{
+    kern_kv k = head_of(p, &block[DEV_KV_K], DEV_KV_K, head),
+            v = head_of(p, &block[DEV_KV_V], DEV_KV_V, head);
+    a->k = k.f16;
+    a->v = v.f16;
+    a->kq = &k;
+    a->vq = &v;
+    if (k.level == KERN_KV_F16 && v.level == KERN_KV_F16)
+        p->dev->kern->attn_f16(a);
+    else
+        p->dev->kern->attn_kv(a);
+}
+
+// Attends to one span (counted from 0 for the whole sequence); `s` is cleared first. Pages that are absent are passed
+// over. `trail` is filled unless NULL.
 static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span, const float *q,
-                        state s)
+                        state s, float *trail)
 {
     int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
     const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
     int last = p->batch->pos[t->token + t->tokens - 1];
-    const size_t head = dev_kv_head_bytes(&p->kv) * (size_t)t->kv_head;
+    kern_attn a = {.rows = rows,
+                   .hd = hd,
+                   .q = q,
+                   .visible = visible,
+                   .first = at->window > 0 ? first : NULL,
+                   .softcap = at->softcap,
+                   .m = s.m,
+                   .l = s.l,
+                   .o = s.o};
     state_clear(s, rows, hd);
     for (int page = span * SPAN_PAGES; page < (span + 1) * SPAN_PAGES && page * DEV_PAGE <= last; page++) {
         bool any = false;
@@ -159,23 +265,14 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
             first[r] = at->window > 0 ? MAX(0, MIN(DEV_PAGE, pos + 1 - at->window - page * DEV_PAGE)) : 0;
             any |= visible[r] > first[r];
         }
-        if (!any)
-            continue;
         const dev_kv_block *block = view->pages[page]->block[at->layer];
-        const uint8_t *k = block[DEV_KV_K].plane[DEV_KV_PLANE_F16] + head,
-                      *v = block[DEV_KV_V].plane[DEV_KV_PLANE_F16] + head;
-        kern_attn a = {.rows = rows,
-                       .hd = hd,
-                       .q = q,
-                       .k = (const uint16_t *)(const void *)k,
-                       .v = (const uint16_t *)(const void *)v,
-                       .visible = visible,
-                       .first = at->window > 0 ? first : NULL,
-                       .softcap = at->softcap,
-                       .m = s.m,
-                       .l = s.l,
-                       .o = s.o};
-        p->dev->kern->attn_f16(&a);
+        if (any && block[DEV_KV_K].level != DEV_KV_ABSENT)
+            attend_page(p, block, t->kv_head, &a);
+        if (trail) {
+            memcpy(trail, s.m, (size_t)rows * sizeof *s.m);
+            memcpy(trail + rows, s.l, (size_t)rows * sizeof *s.l);
+            trail += 2 * rows;
+        }
     }
 }
 
@@ -199,16 +296,22 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
     float *q = w->scratch;
     state span = state_at(q + KERN_ATTN_ROWS * hd, KERN_ATTN_ROWS),
           all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(KERN_ATTN_ROWS, hd), KERN_ATTN_ROWS);
+    float *trails = p->trails + (size_t)w->ith * CPU_TRAIL_FLOATS;
     tiling walk;
     tile t;
     tiling_start(&walk, p, &op->att);
     while (pool_next(next, INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
+        const int rows = t.tokens * t.heads;
+        const size_t each = trail_floats(rows);
+        const bool mass = each * (size_t)t.spans <= CPU_TRAIL_FLOATS;
         gather(p, op, &t, q);
-        state_clear(all, t.tokens * t.heads, hd);
+        state_clear(all, rows, hd);
         for (int i = 0; i < t.spans; i++) {
-            attend_span(p, &op->att, &t, t.first_span + i, q, span);
-            state_merge(all, span, t.tokens * t.heads, hd);
+            attend_span(p, &op->att, &t, t.first_span + i, q, span, mass ? trails + (size_t)i * each : NULL);
+            state_merge(all, span, rows, hd);
         }
+        for (int i = 0; mass && i < t.spans; i++)
+            add_mass(p, &op->att, &t, t.first_span + i, trails + (size_t)i * each, all);
         finish(p, op, &t, all);
     }
 }
@@ -223,22 +326,25 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
     tile t;
     tiling_start(&walk, p, &op->att);
     const int most = most_rows(&walk);
-    const size_t each = state_floats(most, hd);
+    const size_t trail = state_floats(most, hd), each = partial_floats(most, hd);
     while (pool_next(&next[0], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from / spans, &t)) {
         int i = from % spans;
         if (i >= t.spans)
             continue;
         gather(p, op, &t, q);
-        attend_span(p, &op->att, &t, t.first_span + i, q, state_at(p->partial + (size_t)from * each, most));
+        float *part = p->partial + (size_t)from * each;
+        attend_span(p, &op->att, &t, t.first_span + i, q, state_at(part, most), part + trail);
     }
     pool_barrier(p->dev->threads);
     state all = state_at(q, most);
     tiling_start(&walk, p, &op->att);
     while (pool_next(&next[1], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
         state_clear(all, t.tokens * t.heads, hd);
+        float *part = p->partial + (size_t)(from * spans) * each;
         for (int i = 0; i < t.spans; i++)
-            state_merge(all, state_at(p->partial + (size_t)(from * spans + i) * each, most),
-                        t.tokens * t.heads, hd);
+            state_merge(all, state_at(part + (size_t)i * each, most), t.tokens * t.heads, hd);
+        for (int i = 0; i < t.spans; i++)
+            add_mass(p, &op->att, &t, t.first_span + i, part + (size_t)i * each + trail, all);
         finish(p, op, &t, all);
     }
 }
@@ -262,7 +368,7 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index)
     atomic_int *next = &p->counters[2 * index];
     int spans, rows, tiles = count_tiles(p, &op->att, &spans, &rows);
     bool split = spans > 1 && tiles < TILES_A_THREAD * w->nth &&
-                 (size_t)tiles * (size_t)spans * state_floats(rows, op->att.head_dim) <= CPU_PARTIAL_FLOATS;
+                 (size_t)tiles * (size_t)spans * partial_floats(rows, op->att.head_dim) <= CPU_PARTIAL_FLOATS;
     if (split)
         attend_split(w, op, next, spans);
     else

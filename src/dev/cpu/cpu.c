@@ -27,6 +27,8 @@ static void cpu_plan_free(dev_plan *plan)
     mem_pages_free(MEM_BUFFERS, p->scratch,
                    p->scratch_floats * sizeof *p->scratch * (size_t)pool_threads(p->dev->threads));
     mem_pages_free(MEM_BUFFERS, p->partial, CPU_PARTIAL_FLOATS * sizeof *p->partial);
+    mem_pages_free(MEM_BUFFERS, p->trails,
+                   CPU_TRAIL_FLOATS * sizeof *p->trails * (size_t)pool_threads(p->dev->threads));
     mem_free(p->rope_offset);
     mem_free(p->counters);
     mem_free(p);
@@ -63,9 +65,11 @@ static int plan_alloc(cpu_plan *p)
     p->rope = mem_pages_alloc(MEM_BUFFERS, p->rope_floats * sizeof *p->rope);
     p->scratch = mem_pages_alloc(MEM_BUFFERS, p->scratch_floats * sizeof *p->scratch * threads);
     p->partial = mem_pages_alloc(MEM_BUFFERS, CPU_PARTIAL_FLOATS * sizeof *p->partial);
+    p->trails = mem_pages_alloc(MEM_BUFFERS, CPU_TRAIL_FLOATS * sizeof *p->trails * threads);
     p->counters = mem_calloc(MEM_BUFFERS, (size_t)p->g->n_ops * 2, sizeof *p->counters);
-    return p->layout.bytes && p->buffer && p->rope && p->scratch && p->partial && p->counters ? ST_OK
-                                                                                              : ST_NOMEM;
+    return p->layout.bytes && p->buffer && p->rope && p->scratch && p->partial && p->trails && p->counters
+               ? ST_OK
+               : ST_NOMEM;
 }
 
 static int cpu_plan_new(dev *d, graph *g, const dev_kv_shape *kv, int tokens, int outputs, dev_plan **out,

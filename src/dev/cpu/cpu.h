@@ -21,7 +21,10 @@ typedef struct cpu_dev {
     char description[96];
 } cpu_dev;
 
-enum { CPU_PARTIAL_FLOATS = 1 << 22 };
+enum {
+    CPU_PARTIAL_FLOATS = 1 << 22,
+    CPU_TRAIL_FLOATS = 1 << 18,  // a thread's; 170,000 tokens of context in tiles of KERN_ATTN_ROWS
+};
 
 typedef struct cpu_plan {
     cpu_dev *dev;
@@ -37,6 +40,7 @@ typedef struct cpu_plan {
     float *scratch;  // [threads][scratch_floats]
     size_t scratch_floats;
     float *partial;          // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
+    float *trails;           // [threads][CPU_TRAIL_FLOATS] sums after each page, see attend.c
     atomic_int *counters;    // [ops][2]: how much of an operation's work is taken; zeroed before each run
     const dev_batch *batch;  // of the present run
     atomic_int canceled_at;  // operation after which all threads stop; INT_MAX while nobody asked
