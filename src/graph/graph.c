@@ -46,6 +46,7 @@ int graph_add_weight(graph *g, graph_weight w)
     if (!grow(g, (void **)&g->weights, g->n_weights, &g->cap_weights, sizeof *g->weights))
         return 0;
     g->weights[g->n_weights] = w;
+    g->weights[g->n_weights].parts = w.parts ? w.parts : 1;
     return g->n_weights++;
 }
 
@@ -61,8 +62,16 @@ static int add_value(graph *g, int width, enum graph_rows rows)
 {
     if (!grow(g, (void **)&g->values, g->n_values, &g->cap_values, sizeof *g->values))
         return 0;
-    g->values[g->n_values] = (graph_value){.width = width, .rows = rows, .first = -1, .last = -1};
+    g->values[g->n_values] = (graph_value){.width = width, .rows = rows, .each = 1, .first = -1, .last = -1};
     return g->n_values++;
+}
+
+// A value with rows like those of `like`.
+static int add_value_like(graph *g, int like, int width)
+{
+    int v = add_value(g, width, g->values[like].rows);
+    g->values[v].each = g->values[like].each;
+    return v;
 }
 
 static graph_op *add_op(graph *g, enum graph_op_kind kind)
@@ -93,7 +102,7 @@ int graph_norm(graph *g, int x, graph_addend add, graph_rule rule)
 {
     if (g->failed)
         return 0;
-    int out = add_value(g, g->values[x].width, g->values[x].rows);
+    int out = add_value_like(g, x, g->values[x].width);
     graph_op *op = add_op(g, GRAPH_NORM);
     op->in[0] = x;
     op->in[1] = add.value;
@@ -104,20 +113,27 @@ int graph_norm(graph *g, int x, graph_addend add, graph_rule rule)
     return out;
 }
 
-void graph_matmul(graph *g, int x, const int *weight, const float *const *bias, int n, int *out)
+void graph_expert_matmul(graph *g, int x, int choice, const int *weight, const float *const *bias, int n,
+                         int *out)
 {
     for (int i = 0; i < n; i++)
-        out[i] = g->failed ? 0 : add_value(g, g->weights[weight[i]].n, g->values[x].rows);
+        out[i] = g->failed ? 0 : add_value_like(g, x, g->weights[weight[i]].n);
     if (g->failed)
         return;
     graph_op *op = add_op(g, GRAPH_MATMUL);
     op->in[0] = x;
+    op->in[1] = choice;
     op->n_weights = n;
     for (int i = 0; i < n; i++) {
         op->weight[i] = weight[i];
         op->bias[i] = bias ? bias[i] : NULL;
         op->out[i] = out[i];
     }
+}
+
+void graph_matmul(graph *g, int x, const int *weight, const float *const *bias, int n, int *out)
+{
+    graph_expert_matmul(g, x, GRAPH_NONE, weight, bias, n, out);
 }
 
 int graph_head(graph *g, int x, int weight, float cap)
@@ -146,7 +162,7 @@ int graph_attend(graph *g, int q, graph_attention att)
 {
     if (g->failed)
         return 0;
-    int out = add_value(g, att.heads * att.head_dim, g->values[q].rows);
+    int out = add_value_like(g, q, att.heads * att.head_dim);
     graph_op *op = add_op(g, GRAPH_ATTEND);
     op->in[0] = q;
     op->out[0] = out;
@@ -158,7 +174,7 @@ int graph_glu(graph *g, enum graph_gate f, int gate, int up)
 {
     if (g->failed)
         return 0;
-    int out = add_value(g, g->values[gate].width, g->values[gate].rows);
+    int out = add_value_like(g, gate, g->values[gate].width);
     graph_op *op = add_op(g, GRAPH_GLU);
     op->gate = f;
     op->in[0] = gate;
@@ -181,6 +197,35 @@ int graph_pick(graph *g, int x, graph_addend add, float eps)
     return out;
 }
 
+int graph_route(graph *g, int scores, int x, graph_choice c, int *sorted)
+{
+    *sorted = 0;
+    if (g->failed)
+        return 0;
+    int choice = add_value_like(g, x, 2 * c.used);
+    *sorted = add_value_like(g, x, g->values[x].width);
+    g->values[*sorted].each = c.used;
+    graph_op *op = add_op(g, GRAPH_ROUTE);
+    op->in[0] = scores;
+    op->in[1] = x;
+    op->out[0] = choice;
+    op->out[1] = *sorted;
+    op->choice = c;
+    return choice;
+}
+
+int graph_blend(graph *g, int x, int choice)
+{
+    if (g->failed)
+        return 0;
+    int out = add_value_like(g, choice, g->values[x].width);
+    graph_op *op = add_op(g, GRAPH_BLEND);
+    op->in[0] = x;
+    op->in[1] = choice;
+    op->out[0] = out;
+    return out;
+}
+
 static void touch(graph *g, int value, int at)
 {
     if (value == GRAPH_NONE)
@@ -198,8 +243,10 @@ int graph_finish(graph *g, int logits, graph_form_fn *form_of, err *e)
     g->logits = logits;
     for (int i = 0; i < g->n_ops; i++) {
         const graph_op *op = &g->ops[i];
-        // These two write plain rows first, whoever reads them.
+        // The first two write plain rows first, whoever reads them; a choice is no matmul's operand.
         bool plain = op->kind == GRAPH_MATMUL || op->kind == GRAPH_ATTEND;
+        if (op->kind == GRAPH_ROUTE)
+            g->values[op->out[0]].forms |= 1u << GRAPH_F32;
         for (int j = 0; j < GRAPH_MAX_WEIGHTS; j++) {
             touch(g, op->out[j], i);
             if (op->out[j] != GRAPH_NONE && plain)
@@ -207,13 +254,17 @@ int graph_finish(graph *g, int logits, graph_form_fn *form_of, err *e)
         }
         for (int j = 0; j < GRAPH_MAX_INPUTS; j++) {
             touch(g, op->in[j], i);
-            if (op->in[j] != GRAPH_NONE && op->kind != GRAPH_MATMUL)
+            bool copied = op->kind == GRAPH_ROUTE && j == 1;  // in the forms of the copy, see below
+            if (op->in[j] != GRAPH_NONE && op->kind != GRAPH_MATMUL && !copied)
                 g->values[op->in[j]].forms |= 1u << GRAPH_F32;
         }
         if (op->kind == GRAPH_MATMUL)
             for (int j = 0; j < op->n_weights; j++)
                 g->values[op->in[0]].forms |= 1u << form_of(g->weights[op->weight[j]].type);
     }
+    for (int i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == GRAPH_ROUTE)
+            g->values[g->ops[i].in[1]].forms |= g->values[g->ops[i].out[1]].forms;
     g->values[logits].forms |= 1u << GRAPH_F32;
     touch(g, logits, g->n_ops);
     return ST_OK;

@@ -23,6 +23,7 @@ typedef struct graph_weight {
     const void *data;  // borrowed: the mapped file
     bool lookup_only;  // read row by row (an embedding table), never multiplied
     int row0;          // its first row in the tensor, when it is a slice of one
+    int parts;         // matrices of this shape that lie one after another, one an expert; 0 is taken as 1
 } graph_weight;
 
 enum graph_rows {
@@ -40,6 +41,7 @@ enum graph_form {
 typedef struct graph_value {
     int width;
     enum graph_rows rows;
+    int each;                    // rows for each token or output: 1, or as many as it uses experts
     unsigned forms;              // bit per enum graph_form that somebody reads; set by graph_finish
     int first, last;             // first and last operation that touches it
     size_t offset[GRAPH_FORMS];  // in the activation buffer; set by graph_plan
@@ -48,12 +50,15 @@ typedef struct graph_value {
 enum graph_op_kind {
     GRAPH_EMBED,  // out[0] = table row of each token (times scale), plus the row of its position in weight[1] (if any)
     GRAPH_NORM,  // x += add (if any); out[0] = norm(x). x = in[0] is updated in place, add = in[1]
-    GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i], then capped) for i < n_weights; one pass, one barrier
+    GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i], then capped) for i < n_weights; one pass, one barrier.
+    // With a choice in in[1], in[0] holds rows as ROUTE sorts them, and each meets its expert's part
     GRAPH_STORE,   // q = in[0], k = in[1], v = in[2]: norms of heads (vec, vec2 or NULL), rotary positions;
                    // q stays in place, k and v go to the KV pages of `layer`
     GRAPH_ATTEND,  // out[0] = attention of q = in[0] over the pages of `layer`
     GRAPH_GLU,     // out[0] = gate(in[0]) * in[1] (if any)
     GRAPH_PICK,    // out[0] = in[0] + add for the output tokens only; add = in[1] (if any)
+    GRAPH_ROUTE,  // out[0] = the choice of experts for each row of in[1], by the scores in[0]; out[1] = its rows sorted
+    GRAPH_BLEND,  // out[0] = sum over a row's experts of weight * its row of in[0]; in[1] = the choice
 };
 
 enum graph_gate {
@@ -96,6 +101,15 @@ typedef struct graph_attention {
     float eps;      // of the head norms
 } graph_attention;
 
+// How experts are chosen: the `used` highest scores win, the lower number where they are equal. Their weights are the
+// softmax of the scores, over all experts or over the chosen alone (which is the same as over all, made to sum to 1).
+// A choice is a value of [2][used]: numbers of the chosen, best first, and their weights. The sorted rows are each row
+// once for every expert chosen, those of one expert next to each other, in the order of the rows.
+typedef struct graph_choice {
+    int experts, used;  // 1 <= used <= experts
+    bool over_all;
+} graph_choice;
+
 enum { GRAPH_MAX_WEIGHTS = 3, GRAPH_MAX_INPUTS = 3, GRAPH_NONE = -1 };
 
 typedef struct graph_op {
@@ -103,7 +117,7 @@ typedef struct graph_op {
     int in[GRAPH_MAX_INPUTS];  // value indices, GRAPH_NONE where unused
     int out[GRAPH_MAX_WEIGHTS];
     int weight[GRAPH_MAX_WEIGHTS];         // indices into graph.weights (EMBED, MATMUL)
-    const float *bias[GRAPH_MAX_WEIGHTS];  // [n] or NULL
+    const float *bias[GRAPH_MAX_WEIGHTS];  // [parts][n] or NULL
     int n_weights;
     graph_rule norm;          // NORM
     graph_addend add;         // NORM, PICK; its value is in[1]
@@ -113,6 +127,7 @@ typedef struct graph_op {
     float cap;                // MATMUL > 0: results are cap * tanh(result / cap)
     enum graph_gate gate;     // GLU
     graph_attention att;      // STORE, ATTEND
+    graph_choice choice;      // ROUTE
 } graph_op;
 
 typedef struct graph {
@@ -148,6 +163,12 @@ void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float
 int graph_attend(graph *g, int q, graph_attention att);
 int graph_glu(graph *g, enum graph_gate f, int gate, int up);  // up may be GRAPH_NONE
 int graph_pick(graph *g, int x, graph_addend add, float eps);  // eps of the addend's norm
+// Returns the choice; *sorted is the value that graph_expert_matmul multiplies first.
+int graph_route(graph *g, int scores, int x, graph_choice c, int *sorted);
+// As graph_matmul, for x with rows sorted by `choice` and weights of as many parts as there are experts.
+void graph_expert_matmul(graph *g, int x, int choice, const int *weight, const float *const *bias, int n,
+                         int *out);
+int graph_blend(graph *g, int x, int choice);
 
 // The form in which a matmul with this weight type wants its input; given by the device.
 typedef enum graph_form graph_form_fn(int quant_type);

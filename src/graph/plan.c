@@ -76,7 +76,7 @@ graph_layout graph_plan(graph *g, int tokens, int outputs)
     int n = 0;
     for (int i = 0; i < g->n_values; i++) {
         const graph_value *v = &g->values[i];
-        int rows = v->rows == GRAPH_TOKENS ? tokens : outputs;
+        int rows = (v->rows == GRAPH_TOKENS ? tokens : outputs) * v->each;
         for (int f = 0; f < GRAPH_FORMS; f++)
             if (v->forms >> f & 1)
                 pieces[n++] = (piece){i, (enum graph_form)f,

@@ -13,7 +13,7 @@ static const float *norm_vector(build *b, int layer, const char *name, const cha
                      : build_vector(b, n, false, "blk.%d.%s.%s", layer, name, part);
 }
 
-static int normalised(build *b, int layer, const char *name, build_stream *x, const build_style *s)
+int build_norm(build *b, int layer, const char *name, build_stream *x, const build_style *s)
 {
     graph_rule rule = {.center = s->layer_norm, .eps = b->m->params.norm_eps};
     rule.weight = norm_vector(b, layer, name, "weight");
@@ -92,7 +92,7 @@ void build_attention_block(build *b, int layer, build_stream *x, const build_sty
                                                            : 1 / sqrtf((float)p->head_dim),
                            .eps = p->norm_eps};
     int qkv[3] = {0};
-    project_qkv(b, layer, normalised(b, layer, "attn_norm", x, s), s, qkv);
+    project_qkv(b, layer, build_norm(b, layer, "attn_norm", x, s), s, qkv);
     const float *q_norm = NULL, *k_norm = NULL;
     if (s->head_norms) {
         q_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_q_norm.weight", layer);
@@ -130,7 +130,7 @@ static void project_gate(build *b, int layer, int x, int *gate_up)
 void build_ff_block(build *b, int layer, build_stream *x, const build_style *s)
 {
     const model_params *p = &b->m->params;
-    int h = normalised(b, layer, "ffn_norm", x, s), gate_up[2] = {0, GRAPH_NONE};
+    int h = build_norm(b, layer, "ffn_norm", x, s), gate_up[2] = {0, GRAPH_NONE};
     if (s->no_gate)
         gate_up[0] = project(b, layer, "ffn_up", h, p->ff, p->width);
     else
@@ -149,14 +149,17 @@ void build_layer(build *b, int layer, build_stream *x, const build_style *s)
         x->x = graph_pick(&b->m->graph, x->x, x->add, p->norm_eps);
         x->add = (graph_addend){.value = GRAPH_NONE};
     }
-    build_ff_block(b, layer, x, s);
+    if (p->experts)
+        build_experts_block(b, layer, x, s);
+    else
+        build_ff_block(b, layer, x, s);
 }
 
 void build_head(build *b, build_stream *x, const build_style *s)
 {
     const model_params *p = &b->m->params;
     bool tied = build_row_count(b, "output.weight") == 0;
-    int h = normalised(b, -1, "output_norm", x, s);
+    int h = build_norm(b, -1, "output_norm", x, s);
     int w = build_matrix(b, p->vocab, p->width, "%s", tied ? "token_embd.weight" : "output.weight");
     if (!b->rc)
         b->m->graph.logits = graph_head(&b->m->graph, h, w, s->logit_cap);

@@ -127,26 +127,31 @@ static const gguf_tensor *find(build *b, bool optional, tensor_name name, const 
     return t;
 }
 
-static bool shape_is(build *b, const gguf_tensor *t, int n, int k)
+static bool shape_is(build *b, const gguf_tensor *t, int parts, int n, int k)
 {
-    if (t->dims[0] == (uint64_t)k && t->dims[1] == (uint64_t)n && t->dims[2] == 1 && t->dims[3] == 1)
+    if (t->dims[0] == (uint64_t)k && t->dims[1] == (uint64_t)n && t->dims[2] == (uint64_t)parts &&
+        t->dims[3] == 1)
         return true;
-    build_fail(b, ST_FORMAT, "tensor %s is %llu x %llu x %llu x %llu, needed %d x %d", t->name,
+    build_fail(b, ST_FORMAT, "tensor %s is %llu x %llu x %llu x %llu, needed %d x %d x %d", t->name,
                (unsigned long long)t->dims[0], (unsigned long long)t->dims[1], (unsigned long long)t->dims[2],
-               (unsigned long long)t->dims[3], k, n);
+               (unsigned long long)t->dims[3], k, n, parts);
+    return false;
+}
+
+static bool type_is_read(build *b, const gguf_tensor *t)
+{
+    const quant_info *info = quant_type_info(t->type);
+    if (info && info->decode)
+        return true;
+    build_fail(b, ST_UNSUPPORTED, "tensor %s has type %d, which irori does not read", t->name, t->type);
     return false;
 }
 
 // Rows [row0, row0 + n) of the `total` x k that the tensor must be.
 static int add_rows(build *b, const gguf_tensor *t, int row0, int n, int total, int k, bool lookup_only)
 {
-    if (!t || !shape_is(b, t, total, k))
+    if (!t || !shape_is(b, t, 1, total, k) || !type_is_read(b, t))
         return 0;
-    const quant_info *info = quant_type_info(t->type);
-    if (!info || !info->decode) {
-        build_fail(b, ST_UNSUPPORTED, "tensor %s has type %d, which irori does not read", t->name, t->type);
-        return 0;
-    }
     const uint8_t *at = t->data + (size_t)row0 * quant_row_bytes(t->type, (uint64_t)k);
     return graph_add_weight(&b->m->graph, (graph_weight){.name = t->name,
                                                          .type = t->type,
@@ -188,6 +193,20 @@ uint64_t build_row_count(const build *b, const char *fmt, ...)
     return t ? t->dims[1] : 0;
 }
 
+int build_experts(build *b, int parts, int n, int k, const char *fmt, ...)
+{
+    tensor_name name;
+    va_list ap;
+    va_start(ap, fmt);
+    const gguf_tensor *t = find(b, false, name, fmt, ap);
+    va_end(ap);
+    if (!t || !shape_is(b, t, parts, n, k) || !type_is_read(b, t))
+        return 0;
+    return graph_add_weight(
+        &b->m->graph,
+        (graph_weight){.name = t->name, .type = t->type, .n = n, .k = k, .data = t->data, .parts = parts});
+}
+
 int build_table(build *b, int n, int k, const char *fmt, ...)
 {
     tensor_name name;
@@ -198,6 +217,20 @@ int build_table(build *b, int n, int k, const char *fmt, ...)
     return add_rows(b, t, 0, n, n, k, true);
 }
 
+static const float *add_vectors(build *b, const gguf_tensor *t, int rows, int n)
+{
+    if (!t || !shape_is(b, t, 1, rows, n) || !type_is_read(b, t))
+        return NULL;
+    size_t count = (size_t)rows * (size_t)n;
+    float *v = arena_alloc(&b->m->graph.mem, count * sizeof *v);
+    if (!v) {
+        build_fail(b, ST_NOMEM, "no memory for tensor %s", t->name);
+        return NULL;
+    }
+    quant_type_info(t->type)->decode(t->data, v, count);
+    return v;
+}
+
 const float *build_vector(build *b, int n, bool optional, const char *fmt, ...)
 {
     tensor_name name;
@@ -205,18 +238,15 @@ const float *build_vector(build *b, int n, bool optional, const char *fmt, ...)
     va_start(ap, fmt);
     const gguf_tensor *t = find(b, optional, name, fmt, ap);
     va_end(ap);
-    if (!t || !shape_is(b, t, 1, n))
-        return NULL;
-    const quant_info *info = quant_type_info(t->type);
-    if (!info || !info->decode) {
-        build_fail(b, ST_UNSUPPORTED, "tensor %s has type %d, which irori does not read", t->name, t->type);
-        return NULL;
-    }
-    float *v = arena_alloc(&b->m->graph.mem, (size_t)n * sizeof *v);
-    if (!v) {
-        build_fail(b, ST_NOMEM, "no memory for tensor %s", t->name);
-        return NULL;
-    }
-    info->decode(t->data, v, (size_t)n);
-    return v;
+    return add_vectors(b, t, 1, n);
+}
+
+const float *build_vectors(build *b, int rows, int n, bool optional, const char *fmt, ...)
+{
+    tensor_name name;
+    va_list ap;
+    va_start(ap, fmt);
+    const gguf_tensor *t = find(b, optional, name, fmt, ap);
+    va_end(ap);
+    return add_vectors(b, t, rows, n);
 }

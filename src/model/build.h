@@ -21,7 +21,7 @@ typedef struct model_arch {
 
 // All architectures, ended by a NULL name entry.
 extern const model_arch *const model_archs[];
-extern const model_arch model_arch_llama, model_arch_qwen2, model_arch_qwen3;
+extern const model_arch model_arch_llama, model_arch_qwen2, model_arch_qwen3, model_arch_qwen3moe;
 
 int build_fail(build *b, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
 
@@ -32,6 +32,8 @@ float build_f32(build *b, const char *key);  // required, finite
 float build_f32_or(build *b, const char *key, float otherwise);
 // The parameters every decoder has, from their usual keys.
 void build_common_params(build *b);
+// expert_count and what belongs to it; all 0 when `required` is false and there is no such key.
+void build_expert_params(build *b, bool required);
 
 // A matrix of n x k, by tensor name as in printf; fails when it is absent or of another shape or type.
 int build_matrix(build *b, int n, int k, const char *fmt, ...) ERR_PRINTF(4, 5);
@@ -39,10 +41,14 @@ int build_matrix(build *b, int n, int k, const char *fmt, ...) ERR_PRINTF(4, 5);
 int build_rows(build *b, int row0, int n, int total, int k, const char *fmt, ...) ERR_PRINTF(6, 7);
 uint64_t build_row_count(const build *b, const char *fmt, ...)
     ERR_PRINTF(2, 3);  // of a tensor; 0: there is none
+// `parts` matrices of n x k in one tensor, one for each expert.
+int build_experts(build *b, int parts, int n, int k, const char *fmt, ...) ERR_PRINTF(5, 6);
 // The same as build_matrix, of a table that is only looked up.
 int build_table(build *b, int n, int k, const char *fmt, ...) ERR_PRINTF(4, 5);
 // A vector of n values as F32, owned by the graph; NULL when `optional` and absent.
 const float *build_vector(build *b, int n, bool optional, const char *fmt, ...) ERR_PRINTF(4, 5);
+// `rows` vectors of n values, likewise.
+const float *build_vectors(build *b, int rows, int n, bool optional, const char *fmt, ...) ERR_PRINTF(5, 6);
 
 // The rotary table from the model's keys (none, linear, llama3 factors, yarn, longrope) for `context` positions.
 int build_rope(build *b);
@@ -71,12 +77,16 @@ typedef struct build_stream {
     graph_addend add;
 } build_stream;
 
+// The norm `name` of a layer (below 0: of the model) over the stream, with what was left to be added to it.
+int build_norm(build *b, int layer, const char *name, build_stream *x, const build_style *s);
 build_stream build_embedding(build *b, const build_style *s);
 // Norm, QKV (separate, or fused as attn_qkv), rotary positions, attention, output projection.
 void build_attention_block(build *b, int layer, build_stream *x, const build_style *s);
 // Norm, feed-forward (gate and up separate, or fused as ffn_up). x may live on other rows than before (after a pick).
 void build_ff_block(build *b, int layer, build_stream *x, const build_style *s);
-// The two blocks; behind the attention of the last layer only the rows whose logits are wanted go on.
+// Norm, router, experts, their weighted sum; biases are honoured where the file has them.
+void build_experts_block(build *b, int layer, build_stream *x, const build_style *s);
+// Attention, then feed-forward or experts; behind the attention of the last layer only the rows whose logits are wanted go on.
 void build_layer(build *b, int layer, build_stream *x, const build_style *s);
 // Final norm and output head (tied to the embedding when the file has no output.weight): the end of a graph.
 void build_head(build *b, build_stream *x, const build_style *s);

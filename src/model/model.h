@@ -12,7 +12,9 @@
 
 typedef struct model_params {
     int vocab, width, layers, heads, kv_heads, head_dim, ff;
-    int context;  // trained context length
+    int experts, experts_used, expert_ff;  // experts 0: none
+    bool experts_over_all;                 // their weights are shares among all experts, not among those used
+    int context;                           // trained context length
     float norm_eps;
     int rope_dims;  // values of a head that turn
     float rope_base;

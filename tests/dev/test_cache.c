@@ -52,7 +52,7 @@ static int finish(void **state)
     return rmdir(folder);
 }
 
-// A model with packed, plain and merely looked-up matrices.
+// A model with packed, plain and merely looked-up matrices, and several in one.
 static void save_model(uint64_t seed)
 {
     toy t = toy_llama();
@@ -62,6 +62,8 @@ static void save_model(uint64_t seed)
     t.width = 256;
     t.ff = 512;
     t.head_dim = 64;
+    t.experts = 3;
+    t.used = 2;
     t.seed = seed;
     source = toy_save(&t, "cached.gguf");
     assert_non_null(source);

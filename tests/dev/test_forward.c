@@ -1,5 +1,5 @@
 // The CPU device against the forward pass written out in double precision: grouped heads of every shape, sliding
-// windows, partial rotation, biases, head norms, contexts of several spans.
+// windows, partial rotation, biases, head norms, contexts of several spans, experts.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,9 +20,9 @@ static float *tensor_values(const gguf *g, const char *format, int layer)
     const gguf_tensor *t = gguf_tensor_find(g, name);
     if (!t)
         return NULL;
-    size_t n = (size_t)(t->dims[0] * t->dims[1]);
+    size_t n = (size_t)(t->dims[0] * t->dims[1] * t->dims[2]);
     float *v = malloc(n * sizeof *v);
-    for (size_t row = 0; row < t->dims[1]; row++)
+    for (size_t row = 0; row < t->dims[1] * t->dims[2]; row++)
         quant_type_info(t->type)->decode(t->data + row * quant_row_bytes(t->type, t->dims[0]),
                                          v + row * t->dims[0], (size_t)t->dims[0]);
     return v;
@@ -111,10 +111,75 @@ static void add_to(double *x, double *y, int n)
     free(y);
 }
 
+// y = W x for row-major W of n x k.
+static void times(const float *w, int n, int k, const double *x, double *y)
+{
+    for (int r = 0; r < n; r++) {
+        y[r] = 0;
+        for (int c = 0; c < k; c++)
+            y[r] += (double)w[r * k + c] * x[c];
+    }
+}
+
+static int used_before(const int *used, int n, int e)
+{
+    for (int i = 0; i < n; i++)
+        if (used[i] == e)
+            return 1;
+    return 0;
+}
+
+// The answer of the experts for one token, added to x.
+static void experts_of(const gguf *g, const toy *t, int l, const double *h, double *x)
+{
+    int w = t->width, used[16], n = t->experts;
+    float *gate = tensor_values(g, "blk.%d.ffn_gate_exps.weight", l),
+          *up = tensor_values(g, "blk.%d.ffn_up_exps.weight", l),
+          *down = tensor_values(g, "blk.%d.ffn_down_exps.weight", l),
+          *router = tensor_values(g, "blk.%d.ffn_gate_inp.weight", l);
+    double score[64], all = 0, chosen = 0, a[512], b[512], y[256];
+    times(router, n, w, h, score);
+    for (int e = 0; e < n; e++)
+        all += score[e] = exp(score[e]);
+    for (int i = 0; i < t->used; i++) {
+        used[i] = -1;
+        for (int e = 0; e < n; e++)
+            if (!used_before(used, i, e) && (used[i] < 0 || score[e] > score[used[i]]))
+                used[i] = e;
+        chosen += score[used[i]];
+    }
+    for (int i = 0; i < t->used; i++) {
+        size_t at = (size_t)used[i] * (size_t)(t->ff * w);
+        times(gate + at, t->ff, w, h, a);
+        times(up + at, t->ff, w, h, b);
+        for (int j = 0; j < t->ff; j++)
+            a[j] = a[j] / (1 + exp(-a[j])) * b[j];
+        times(down + at, w, t->ff, a, y);
+        for (int j = 0; j < w; j++)
+            x[j] += score[used[i]] / (t->over_all ? all : chosen) * y[j];
+    }
+    free(gate);
+    free(up);
+    free(down);
+    free(router);
+}
+
+static void gated(const gguf *g, const toy *t, int l, const double *h, double *x, int tokens)
+{
+    int w = t->width;
+    double *gate = project(g, "blk.%d.ffn_gate", l, h, tokens, t->ff, w),
+           *up = project(g, "blk.%d.ffn_up", l, h, tokens, t->ff, w);
+    for (int i = 0; i < tokens * t->ff; i++)
+        gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+    add_to(x, project(g, "blk.%d.ffn_down", l, gate, tokens, w, t->ff), tokens * w);
+    free(gate);
+    free(up);
+}
+
 static void layer_of(const gguf *g, const toy *t, int l, int rope_dims, double *x, int tokens)
 {
     int w = t->width, qn = t->heads * t->head_dim, kn = t->kv_heads * t->head_dim;
-    bool neox = strcmp(t->arch, "qwen3") == 0;
+    bool neox = strncmp(t->arch, "qwen3", 5) == 0;
     double *h = malloc((size_t)(tokens * w) * sizeof *h);
     rms(g, "blk.%d.attn_norm.weight", l, x, tokens, w, h);
     double *q = project(g, "blk.%d.attn_q", l, h, tokens, qn, w),
@@ -127,18 +192,16 @@ static void layer_of(const gguf *g, const toy *t, int l, int rope_dims, double *
     double *o = attend(t, q, k, v, tokens);
     add_to(x, project(g, "blk.%d.attn_output", l, o, tokens, w, qn), tokens * w);
     rms(g, "blk.%d.ffn_norm.weight", l, x, tokens, w, h);
-    double *gate = project(g, "blk.%d.ffn_gate", l, h, tokens, t->ff, w),
-           *up = project(g, "blk.%d.ffn_up", l, h, tokens, t->ff, w);
-    for (int i = 0; i < tokens * t->ff; i++)
-        gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
-    add_to(x, project(g, "blk.%d.ffn_down", l, gate, tokens, w, t->ff), tokens * w);
+    if (t->experts)
+        for (int i = 0; i < tokens; i++)
+            experts_of(g, t, l, h + i * w, x + i * w);
+    else
+        gated(g, t, l, h, x, tokens);
     free(h);
     free(q);
     free(k);
     free(v);
     free(o);
-    free(gate);
-    free(up);
 }
 
 // Logits after the last token.
@@ -279,6 +342,28 @@ static void several_spans(void **state)
     compare("2100 tokens, window of 1030", &t, 16, 2100);
 }
 
+static void choices_of_experts(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.type = QT_F32;
+    t.experts = 8;
+    t.used = 2;
+    compare("2 of 8 experts", &t, 16, 120);
+    t.over_all = true;
+    compare("2 of 8 experts, weights of all", &t, 16, 33);
+    t.over_all = false;
+    t.used = 8;
+    compare("8 of 8 experts", &t, 16, 20);
+    t.arch = "qwen3moe";
+    t.experts = 33;
+    t.used = 5;
+    t.ff = 40;  // no multiple of a panel
+    compare("5 of 33 experts", &t, 16, 150);
+    t.experts = t.used = 1;
+    compare("one expert", &t, 16, 20);
+}
+
 static int clean(void **state)
 {
     (void)state;
@@ -289,10 +374,9 @@ static int clean(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes_of_heads),
-        cmocka_unit_test(biases_and_partial_rotation),
-        cmocka_unit_test(sliding_windows),
-        cmocka_unit_test(several_spans),
+        cmocka_unit_test(shapes_of_heads),    cmocka_unit_test(biases_and_partial_rotation),
+        cmocka_unit_test(sliding_windows),    cmocka_unit_test(several_spans),
+        cmocka_unit_test(choices_of_experts),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

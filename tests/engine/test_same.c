@@ -142,6 +142,40 @@ static void any_cut_of_quantized_models(void **state)
     }
 }
 
+// Tokens go to their experts in every company, and alone.
+static void any_cut_of_models_with_experts(void **state)
+{
+    (void)state;
+    static const int types[] = {QT_F16, QT_Q8_0, QT_MXFP4, QT_Q4_K, QT_Q6_K};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        toy t = toy_llama();
+        bool super = quant_type_info(types[i])->block_elems == 256;
+        t.arch = i % 2 ? "llama" : "qwen3moe";
+        t.type = types[i];
+        t.layers = 2;
+        t.experts = 12;
+        t.used = 3;
+        t.width = super ? 256 : 64;
+        t.ff = super ? 256 : 96;
+        t.head_dim = super ? 64 : 16;
+        compare_isas(toy_save(&t, "experts.gguf"), 41);
+    }
+    // And when they are multiplied as they lie in the file.
+    toy t = toy_llama();
+    t.type = QT_Q8_0;
+    t.experts = 5;
+    t.used = 2;
+    opened o;
+    open_engine(&o, toy_save(&t, "rows.gguf"), &(engine_options){.threads = 2, .no_repack = true});
+    kv_seq *q = new_seq(&o);
+    run_text(&o, q, 0, 30, 30, first_result);
+    kv_seq_truncate(q, 0);
+    run_text(&o, q, 0, 30, 1, result);
+    expect_same("not laid out anew", result, first_result, TOY_TOKENS);
+    kv_seq_free(q);
+    close_engine(&o);
+}
+
 // The whole of a small file in several spans of attention, where threads share out one token's context.
 static void any_cut_of_a_long_context(void **state)
 {
@@ -255,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut_of_a_float_model),
         cmocka_unit_test(any_cut_of_quantized_models),
+        cmocka_unit_test(any_cut_of_models_with_experts),
         cmocka_unit_test(any_cut_of_a_long_context),
         cmocka_unit_test(sequences_side_by_side_are_as_alone),
         cmocka_unit_test(rows_of_a_prompt_are_as_if_each_were_last),

@@ -27,7 +27,8 @@ static int pick(int n)  // 0..n-1
 static int weight(graph *g, int n, int k, int type)
 {
     static char data[1 << 16];  // every address is another matrix
-    return graph_add_weight(g, (graph_weight){"w", type, n, k, data + g->n_weights + 1, false, 0});
+    return graph_add_weight(
+        g, (graph_weight){.name = "w", .type = type, .n = n, .k = k, .data = data + g->n_weights + 1});
 }
 
 static const graph_addend none = {.value = GRAPH_NONE};
@@ -167,13 +168,44 @@ static void every_value_that_is_read_has_its_form(void **state)
     }
 }
 
+// The input of experts is copied, not computed again: it must be there in the forms they read.
+static void a_route_copies_the_forms_that_are_read(void **state)
+{
+    (void)state;
+    static const float ones[512];
+    graph g;
+    graph_init(&g);
+    int x = graph_norm(&g, graph_embed(&g, weight(&g, 10, 512, QT_F16), GRAPH_NONE, 1),
+                       (graph_addend){.value = GRAPH_NONE}, (graph_rule){.weight = ones, .eps = 1e-5f});
+    int router = weight(&g, 6, 512, QT_F16), up = weight(&g, 256, 512, QT_Q8_0),
+        down = weight(&g, 512, 256, QT_Q4_K);
+    int scores, sorted, h, y;
+    graph_matmul(&g, x, &router, NULL, 1, &scores);
+    int choice = graph_route(&g, scores, x, (graph_choice){.experts = 6, .used = 2}, &sorted);
+    graph_expert_matmul(&g, sorted, choice, &up, NULL, 1, &h);
+    graph_expert_matmul(&g, graph_glu(&g, GRAPH_SILU, h, h), choice, &down, NULL, 1, &y);
+    int sum = graph_blend(&g, y, choice);
+    assert_int_equal(graph_finish(&g, sum, form_of, NULL), ST_OK);
+    assert_int_equal(g.values[x].forms, 1u << GRAPH_F32 | 1u << GRAPH_Q8_32);  // F32 for the router
+    assert_int_equal(g.values[sorted].forms, 1u << GRAPH_Q8_32);
+    assert_int_equal(g.values[sorted].each, 2);
+    assert_int_equal(g.values[y].each, 2);
+    assert_int_equal(g.values[sum].each, 1);
+    assert_int_equal(g.values[sum].width, 512);
+    assert_int_equal(g.values[choice].last, g.n_ops - 1);
+    graph_layout layout = graph_plan(&g, 3, 1);
+    assert_true(layout.unshared >=
+                graph_form_bytes(GRAPH_F32, 512, 6) + graph_form_bytes(GRAPH_Q8_32, 512, 6));
+    graph_done(&g);
+}
+
 static void the_same_matrix_is_one_weight(void **state)
 {
     (void)state;
     static const char data[2];
     graph g;
     graph_init(&g);
-    graph_weight w = {"a", QT_F16, 4, 32, data, false, 0};
+    graph_weight w = {.name = "a", .type = QT_F16, .n = 4, .k = 32, .data = data};
     assert_int_equal(graph_add_weight(&g, w), 0);
     assert_int_equal(graph_add_weight(&g, w), 0);
     w.lookup_only = true;  // a tied table is looked up as it lies and multiplied packed
@@ -237,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(living_values_never_overlap),
         cmocka_unit_test(every_value_that_is_read_has_its_form),
+        cmocka_unit_test(a_route_copies_the_forms_that_are_read),
         cmocka_unit_test(the_same_matrix_is_one_weight),
         cmocka_unit_test(parts_of_quantized_forms),
         cmocka_unit_test(failed_allocations_are_reported_at_the_end),

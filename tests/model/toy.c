@@ -52,31 +52,49 @@ static void key_f32(make *m, const toy *t, const char *key, float v)
         make_f32(m, name, is(t->other_key, name) ? t->other_float : v);
 }
 
-// Random values of about 1/sqrt(k), or about 1 for a vector (k values, n == 0).
-static void tensor(make *m, const toy *t, const char *name, int type, int n, int k, uint64_t *state)
+// Random values of about 1/sqrt(k), or about 1 for a vector (k values, n == 0). parts > 0: so many matrices in one.
+static void tensors(make *m, const toy *t, const char *name, int type, int parts, int n, int k,
+                    uint64_t *state)
 {
     if (is(t->without, name))
         return;
-    uint64_t dims[2] = {(uint64_t)k, (uint64_t)n};
+    uint64_t dims[3] = {(uint64_t)k, (uint64_t)n, (uint64_t)parts};
     if (is(t->misshapen, name))
         dims[n ? 1 : 0]++;
-    size_t count = (size_t)(dims[0] * (n ? dims[1] : 1));
+    size_t rows = (size_t)(n ? dims[1] : 1) * (size_t)(parts ? parts : 1), count = (size_t)dims[0] * rows;
     float *v = malloc(count * sizeof *v), size = n ? 1 / sqrtf((float)k) : 0.1f;
     for (size_t i = 0; i < count; i++)
         v[i] = size * toy_random(state) + (n ? 0 : 1);
-    size_t row = quant_row_bytes(type, dims[0]), rows = n ? (size_t)dims[1] : 1;
+    size_t row = quant_row_bytes(type, dims[0]);
     uint8_t *data = malloc(row * rows);
     for (size_t r = 0; r < rows; r++)
         quant_type_info(type)->encode(v + r * dims[0], data + r * row, dims[0]);
-    make_tensor(m, name, type, n ? 2 : 1, dims, data);
+    make_tensor(m, name, type, parts ? 3 : n ? 2 : 1, dims, data);
     free(data);
     free(v);
+}
+
+static void tensor(make *m, const toy *t, const char *name, int type, int n, int k, uint64_t *state)
+{
+    tensors(m, t, name, type, 0, n, k, state);
+}
+
+static void layer_experts(make *m, const toy *t, int layer, uint64_t *state)
+{
+    static const char *const names[] = {"gate", "up", "down"};
+    char name[64];
+    snprintf(name, sizeof name, "blk.%d.ffn_gate_inp.weight", layer);
+    tensor(m, t, name, QT_F32, t->experts, t->width, state);
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "blk.%d.ffn_%s_exps.weight", layer, names[i]);
+        tensors(m, t, name, t->type, t->experts, i < 2 ? t->ff : t->width, i < 2 ? t->width : t->ff, state);
+    }
 }
 
 static void layer_tensors(make *m, const toy *t, int layer, uint64_t *state)
 {
     int qn = t->heads * t->head_dim, kn = t->kv_heads * t->head_dim;
-    bool norms = is(t->arch, "qwen3");
+    bool norms = strncmp(t->arch, "qwen3", 5) == 0;
     const struct {
         const char *name;
         int n, k;
@@ -86,8 +104,12 @@ static void layer_tensors(make *m, const toy *t, int layer, uint64_t *state)
         {"ffn_down", t->width, t->ff},   {"attn_norm", 0, t->width},      {"ffn_norm", 0, t->width},
         {"attn_q_norm", 0, t->head_dim}, {"attn_k_norm", 0, t->head_dim},
     };
+    if (t->experts)
+        layer_experts(m, t, layer, state);
     for (size_t i = 0; i < COUNT_OF(all) - (norms ? 0 : 2); i++) {
         char name[64];
+        if (t->experts && strncmp(all[i].name, "ffn_", 4) == 0 && all[i].n)
+            continue;
         snprintf(name, sizeof name, "blk.%d.%s.weight", layer, all[i].name);
         tensor(m, t, name, all[i].n ? t->type : QT_F32, all[i].n, all[i].k, state);
     }
@@ -133,6 +155,13 @@ void toy_build(make *m, const toy *t)
     }
     key_u32(m, t, "feed_forward_length", t->ff);
     key_u32(m, t, "context_length", t->context);
+    if (t->experts) {
+        char name[64];
+        key_u32(m, t, "expert_count", t->experts);
+        key_u32(m, t, "expert_used_count", t->used);
+        snprintf(name, sizeof name, "%s.expert_weights_norm", t->arch);
+        make_bool(m, name, !t->over_all);
+    }
     if (t->window)
         key_u32(m, t, "attention.sliding_window", t->window);
     key_f32(m, t, "attention.layer_norm_rms_epsilon", 1e-5f);

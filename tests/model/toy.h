@@ -9,10 +9,12 @@
 enum { TOY_TOKENS = 259 };
 
 typedef struct toy {
-    const char *arch;  // "llama" or "qwen3"
+    const char *arch;  // "llama", "qwen3" or "qwen3moe"
     int layers, width, heads, kv_heads, head_dim, ff, context;
     int rows;             // of the embedding table; 0: TOY_TOKENS
     int window;           // 0: no key
+    int experts, used;    // 0: none; then ff is the size of each
+    bool over_all;        // their weights do not sum to 1
     int type, head_type;  // of the matrices; of the output head (-1: tied)
     uint64_t seed;
     void (*more)(make *m, const void *ctx);  // further keys and tensors; may be NULL

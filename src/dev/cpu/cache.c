@@ -34,7 +34,7 @@ typedef struct cache_head {
 } cache_head;
 
 typedef struct cache_entry {
-    int32_t type, n, k, unused;
+    int32_t type, n, k, parts;
     uint64_t offset, bytes;
     uint64_t sample, whole;  // checksums
 } cache_entry;
@@ -124,8 +124,9 @@ static void list_entries(const cpu_cache *c, cache_entry *entry)
         entry[i] = (cache_entry){.type = w->type,
                                  .n = w->n,
                                  .k = w->k,
+                                 .parts = w->parts,
                                  .offset = packed ? c->offset[i] : 0,
-                                 .bytes = packed ? kern_packed_bytes(w->type, w->n, w->k) : 0};
+                                 .bytes = packed ? cpu_packed_bytes(w) : 0};
     }
 }
 

@@ -30,6 +30,8 @@ static void cpu_plan_free(dev_plan *plan)
     mem_pages_free(MEM_BUFFERS, p->trails,
                    CPU_TRAIL_FLOATS * sizeof *p->trails * (size_t)pool_threads(p->dev->threads));
     mem_free(p->rope_offset);
+    mem_free(p->sorting.start);
+    mem_free(p->sorting.place);
     mem_free(p->counters);
     mem_free(p);
 }
@@ -44,15 +46,34 @@ static size_t scratch_needed(const graph *g)
             n = MAX(n, 2 * (size_t)g->values[op->out[0]].width);  // EMBED: a token's row and a position's
         if (op->kind == GRAPH_ATTEND)
             n = MAX(n, cpu_attend_scratch(op->att.head_dim));
+        if (op->kind == GRAPH_ROUTE)
+            n = MAX(n, (size_t)op->choice.experts);
     }
     return (size_t)round_up(n, 1024);  // whole pages: threads share none
+}
+
+static int sorting_alloc(cpu_plan *p)
+{
+    size_t experts = 0, pairs = 0;
+    for (int i = 0; i < p->g->n_ops; i++) {
+        const graph_op *op = &p->g->ops[i];
+        if (op->kind != GRAPH_ROUTE)
+            continue;
+        experts = MAX(experts, (size_t)op->choice.experts);
+        pairs = MAX(pairs, (size_t)cpu_max_rows(p, cpu_value(p, op->out[1])));
+    }
+    if (pairs == 0)
+        return ST_OK;
+    p->sorting.start = mem_calloc(MEM_BUFFERS, experts + 1, sizeof *p->sorting.start);
+    p->sorting.place = mem_calloc(MEM_BUFFERS, pairs, sizeof *p->sorting.place);
+    return p->sorting.start && p->sorting.place ? ST_OK : ST_NOMEM;
 }
 
 static int plan_alloc(cpu_plan *p)
 {
     size_t threads = (size_t)pool_threads(p->dev->threads);
     p->rope_offset = mem_calloc(MEM_BUFFERS, (size_t)p->g->n_ropes + 1, sizeof *p->rope_offset);
-    if (!p->rope_offset)
+    if (!p->rope_offset || sorting_alloc(p))
         return ST_NOMEM;
     for (int i = 0; i < p->g->n_ropes; i++) {
         p->rope_offset[i] = p->rope_floats;
@@ -95,7 +116,7 @@ static int cpu_plan_new(dev *d, graph *g, const dev_kv_shape *kv, int tokens, in
 static void (*const op_fns[])(cpu_worker *w, const graph_op *op, int index) = {
     [GRAPH_EMBED] = cpu_embed, [GRAPH_NORM] = cpu_norm,     [GRAPH_MATMUL] = cpu_matmul,
     [GRAPH_STORE] = cpu_store, [GRAPH_ATTEND] = cpu_attend, [GRAPH_GLU] = cpu_glu,
-    [GRAPH_PICK] = cpu_pick,
+    [GRAPH_PICK] = cpu_pick,   [GRAPH_ROUTE] = cpu_route,   [GRAPH_BLEND] = cpu_blend,
 };
 
 static void walk(void *ctx, int ith, int nth)

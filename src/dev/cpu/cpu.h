@@ -12,7 +12,7 @@ typedef struct cpu_dev {
     dev base;
     pool *threads;
     const kern_table *kern;
-    kern_weight *weights;  // [n_weights], by graph weight index
+    kern_weight *weights;  // [n_weights], by graph weight index: the first part
     int n_weights;
     bool no_repack;
     uint8_t *packed;  // one block that holds every packed matrix; NULL when it lies in the cache file
@@ -25,6 +25,13 @@ enum {
     CPU_PARTIAL_FLOATS = 1 << 22,
     CPU_TRAIL_FLOATS = 1 << 18,  // a thread's; 170,000 tokens of context in tiles of KERN_ATTN_ROWS
 };
+
+// Who goes to which expert, from a ROUTE to the next. A row and one of its experts is a pair; pair row * used + rank
+// has its row in the sorted values at place[pair].
+typedef struct cpu_sorting {
+    int *start;  // [experts + 1] sorted rows [start[e], start[e + 1]) are expert e's
+    int *place;  // [pairs]
+} cpu_sorting;
 
 typedef struct cpu_plan {
     cpu_dev *dev;
@@ -41,6 +48,7 @@ typedef struct cpu_plan {
     size_t scratch_floats;
     float *partial;          // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
     float *trails;           // [threads][CPU_TRAIL_FLOATS] sums after each page, see attend.c
+    cpu_sorting sorting;     // NULL pointers in a graph without experts
     atomic_int *counters;    // [ops][2]: how much of an operation's work is taken; zeroed before each run
     const dev_batch *batch;  // of the present run
     atomic_int canceled_at;  // operation after which all threads stop; INT_MAX while nobody asked
@@ -62,11 +70,11 @@ static inline const graph_value *cpu_value(const cpu_plan *p, int id)
 // Rows of a value in the present batch, and for the layout (the plan's largest).
 static inline int cpu_rows(const cpu_plan *p, const graph_value *v)
 {
-    return v->rows == GRAPH_TOKENS ? p->batch->n_tokens : p->batch->n_outputs;
+    return (v->rows == GRAPH_TOKENS ? p->batch->n_tokens : p->batch->n_outputs) * v->each;
 }
 static inline int cpu_max_rows(const cpu_plan *p, const graph_value *v)
 {
-    return v->rows == GRAPH_TOKENS ? p->max_tokens : p->max_outputs;
+    return (v->rows == GRAPH_TOKENS ? p->max_tokens : p->max_outputs) * v->each;
 }
 
 static inline float *cpu_f32(const cpu_plan *p, const graph_value *v, int row)
@@ -87,6 +95,10 @@ void cpu_emit(const cpu_plan *p, const graph_value *v, int row, int from, int to
 // The contiguous share of `total` items that belongs to this thread.
 void cpu_share(const cpu_worker *w, int total, int *from, int *to);
 
+// experts.c
+void cpu_route(cpu_worker *w, const graph_op *op, int index);
+void cpu_blend(cpu_worker *w, const graph_op *op, int index);
+
 // matmul.c
 void cpu_matmul(cpu_worker *w, const graph_op *op, int index);
 // attend.c: runs a barrier of its own when work is split along the context.
@@ -95,6 +107,8 @@ size_t cpu_attend_scratch(int head_dim);  // floats of scratch a thread needs
 
 // weights.c
 int cpu_load(dev *d, const graph *g, const dev_load *l, err *e);
+size_t cpu_packed_bytes(const graph_weight *w);  // of all its parts; 0: used as it lies in the file
+kern_weight cpu_weight_part(const cpu_dev *d, int weight, int part);
 
 // cache.c: the block of packed matrices in a file. offset[i] is where matrix i begins in the block, SIZE_MAX when
 // it is not packed; total bytes of the block.

@@ -1,4 +1,5 @@
-// Matrix products: one input against up to three weight matrices, panels shared out among the threads.
+// Matrix products: one input against up to three weight matrices, panels shared out among the threads. Of experts,
+// each multiplies its own stretch of the sorted rows; one counter serves them all, so that no thread waits for an expert.
 #include <string.h>
 
 #include "dev/cpu/cpu.h"
@@ -30,51 +31,66 @@ static int chunk_panels(const kern_weight *w, int tokens, int panels, int nth)
     return MAX(1, MIN(chunk, panels / (nth * 4)));
 }
 
-// What comes after the product, for the columns of panels [p0, p1): the i-th matrix's bias, the cap.
-static void finish(const cpu_plan *p, const graph_op *op, int i, float *y, int rows, int p0, int p1)
+// What comes after the product, for rows [t0, t1) and the columns of panels [p0, p1): the bias, the cap.
+static void finish(const cpu_plan *p, const graph_op *op, const float *bias, float *y, int ldy, int t0,
+                   int t1, int p0, int p1)
 {
     const kern_table *kern = p->dev->kern;
-    int ldy = cpu_value(p, op->out[i])->width, from = p0 * KERN_PANEL, n = MIN(p1 * KERN_PANEL, ldy) - from;
-    for (int t = 0; t < rows; t++) {
+    int from = p0 * KERN_PANEL, n = MIN(p1 * KERN_PANEL, ldy) - from;
+    for (int t = t0; t < t1; t++) {
         float *row = y + (size_t)t * (size_t)ldy + from;
-        if (op->bias[i])
-            kern->add(row, op->bias[i] + from, n, row);
+        if (bias)
+            kern->add(row, bias + from, n, row);
         if (op->cap > 0)
             kern->softcap(row, n, op->cap, row);
     }
 }
 
+// What a thread has taken of an operation: panels [from, to), counted through all its matrices and experts.
+typedef struct share {
+    atomic_int *next;
+    int base;  // panels before the present matrix
+    int from, to;
+    bool more;
+} share;
+
+// Part `part` of the i-th matrix times rows [t0, t1): this thread's shares of it.
+static void multiply(cpu_worker *w, const graph_op *op, int i, int part, int t0, int t1, share *s)
+{
+    cpu_plan *p = w->plan;
+    const kern_weight kw = cpu_weight_part(p->dev, op->weight[i], part);
+    const graph_value *in = cpu_value(p, op->in[0]), *out = cpu_value(p, op->out[i]);
+    const float *bias = op->bias[i] ? op->bias[i] + (size_t)part * (size_t)kw.n : NULL;
+    kern_act a = input_of(p, in, kw.family);
+    int panels = (kw.n + KERN_PANEL - 1) / KERN_PANEL;
+    int chunk = chunk_panels(&kw, t1 - t0, panels, w->nth);
+    kern_matmul_fn *kernel = kw.family == KERN_DECODE ? p->dev->kern->matmul_decode
+                                                      : p->dev->kern->matmul[kw.type];
+    float *y = cpu_f32(p, out, 0);
+    for (;;) {
+        if (s->from >= s->to && !(s->more = pool_next(s->next, INT32_MAX, chunk, &s->from, &s->to)))
+            break;
+        if (s->from >= s->base + panels)
+            break;  // belongs to the next matrix
+        int p0 = s->from - s->base, p1 = MIN(s->to - s->base, panels);
+        kernel(&kw, &a, t0, t1, p0, p1, y, (size_t)out->width);
+        if (bias || op->cap > 0)
+            finish(p, op, bias, y, out->width, t0, t1, p0, p1);
+        s->from = s->base + p1;
+    }
+    s->base += panels;
+}
+
 void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
 {
     cpu_plan *p = w->plan;
-    const graph_value *in = cpu_value(p, op->in[0]);
-    int rows = cpu_rows(p, in);
-    if (rows == 0)
-        return;
-    atomic_int *next = &p->counters[2 * index];
-    int base = 0;  // panels of the matrices before this one: one counter serves all
-    int from = 0, to = 0;
-    bool more = true;
-    for (int i = 0; i < op->n_weights && more; i++) {
-        const kern_weight *kw = &p->dev->weights[op->weight[i]];
-        const graph_value *out = cpu_value(p, op->out[i]);
-        kern_act a = input_of(p, in, kw->family);
-        int panels = (kw->n + KERN_PANEL - 1) / KERN_PANEL;
-        int chunk = chunk_panels(kw, rows, panels, w->nth);
-        kern_matmul_fn *multiply = kw->family == KERN_DECODE ? p->dev->kern->matmul_decode
-                                                             : p->dev->kern->matmul[kw->type];
-        float *y = cpu_f32(p, out, 0);
-        for (;;) {
-            if (from >= to && !(more = pool_next(next, INT32_MAX, chunk, &from, &to)))
-                break;
-            if (from >= base + panels)
-                break;  // belongs to the next matrix
-            int p0 = from - base, p1 = MIN(to - base, panels);
-            multiply(kw, &a, 0, rows, p0, p1, y, (size_t)out->width);
-            if (op->bias[i] || op->cap > 0)
-                finish(p, op, i, y, rows, p0, p1);
-            from = base + p1;
-        }
-        base += panels;
+    int rows = cpu_rows(p, cpu_value(p, op->in[0]));
+    bool experts = op->in[1] != GRAPH_NONE;
+    int parts = experts ? p->g->weights[op->weight[0]].parts : 1;
+    share s = {.next = &p->counters[2 * index], .more = rows > 0};
+    for (int part = 0; part < parts; part++) {
+        int t0 = experts ? p->sorting.start[part] : 0, t1 = experts ? p->sorting.start[part + 1] : rows;
+        for (int i = 0; i < op->n_weights && t0 < t1 && s.more; i++)
+            multiply(w, op, i, part, t0, t1, &s);
     }
 }

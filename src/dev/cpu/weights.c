@@ -14,6 +14,23 @@ typedef struct loading {
 
 enum { PACK_ROWS = 256 };  // rows a step of work: small enough to share, large enough for long reads
 
+size_t cpu_packed_bytes(const graph_weight *w)
+{
+    return kern_packed_bytes(w->type, w->n, w->k) * (size_t)w->parts;
+}
+
+// Rows [row, end) of one part.
+static void pack_rows(loading *l, int weight, int part, int row, int end)
+{
+    const graph_weight *w = &l->g->weights[weight];
+    size_t row_bytes = quant_row_bytes(w->type, (uint64_t)w->k);
+    const uint8_t *src = (const uint8_t *)w->data + (size_t)part * (size_t)w->n * row_bytes;
+    uint8_t *dst = l->d->packed + l->offset[weight] + (size_t)part * kern_packed_bytes(w->type, w->n, w->k);
+    kern_pack(w->type, w->n, w->k, src, dst, row, end);
+    // The file's pages are not needed again: what stays resident is the packed copy.
+    os_map_dontneed(src + (size_t)row * row_bytes, (size_t)(end - row) * row_bytes);
+}
+
 static void pack_worker(void *ctx, int ith, int nth)
 {
     loading *l = ctx;
@@ -23,14 +40,12 @@ static void pack_worker(void *ctx, int ith, int nth)
             continue;
         const graph_weight *w = &l->g->weights[i];
         size_t row_bytes = quant_row_bytes(w->type, (uint64_t)w->k);
-        for (int row = 0; row < w->n; row += PACK_ROWS, unit++) {
+        int steps = (w->n + PACK_ROWS - 1) / PACK_ROWS;
+        for (int s = 0; s < steps * w->parts; s++, unit++) {
             if (unit % nth != ith)
                 continue;
-            int end = MIN(row + PACK_ROWS, w->n);
-            kern_pack(w->type, w->n, w->k, w->data, l->d->packed + l->offset[i], row, end);
-            // The file's pages are not needed again: what stays resident is the packed copy.
-            os_map_dontneed((const uint8_t *)w->data + (size_t)row * row_bytes,
-                            (size_t)(end - row) * row_bytes);
+            int row = s % steps * PACK_ROWS, end = MIN(row + PACK_ROWS, w->n);
+            pack_rows(l, i, s / steps, row, end);
             uint64_t done = atomic_fetch_add(&l->done, (uint64_t)(end - row) * row_bytes);
             if (ith == 0 && l->progress)
                 l->progress(l->ctx, done, l->total);
@@ -43,7 +58,7 @@ static void lay_out(cpu_dev *d, const graph *g, size_t *offset)
 {
     for (int i = 0; i < g->n_weights; i++) {
         const graph_weight *w = &g->weights[i];
-        size_t bytes = w->lookup_only || d->no_repack ? 0 : kern_packed_bytes(w->type, w->n, w->k);
+        size_t bytes = w->lookup_only || d->no_repack ? 0 : cpu_packed_bytes(w);
         offset[i] = bytes ? d->packed_bytes : SIZE_MAX;
         d->packed_bytes += (size_t)round_up(bytes, 64);
     }
@@ -65,6 +80,15 @@ static void describe_weights(cpu_dev *d, const graph *g, const size_t *offset, c
             .data = packed ? block + offset[i] : w->data,
         };
     }
+}
+
+kern_weight cpu_weight_part(const cpu_dev *d, int weight, int part)
+{
+    kern_weight w = d->weights[weight];
+    size_t bytes = w.family == KERN_DECODE ? (size_t)w.n * quant_row_bytes(w.type, (uint64_t)w.k)
+                                           : (size_t)((w.n + KERN_PANEL - 1) / KERN_PANEL) * w.panel_bytes;
+    w.data += (size_t)part * bytes;
+    return w;
 }
 
 static int pack(cpu_dev *d, const graph *g, const size_t *offset, const dev_load *l, err *e)

@@ -1,10 +1,12 @@
-// Llama 2 and 3 and what shares their shape (Mistral, TinyLlama, ...): RMS norms, grouped queries, rotary
-// positions on neighbouring pairs (the converter permutes Q and K so), gated SiLU. arXiv 2302.13971, 2407.21783.
+// Llama 2 and 3 and what shares their shape (Mistral, Mixtral, TinyLlama, ...): RMS norms, grouped queries, rotary
+// positions on neighbouring pairs (the converter permutes Q and K so), gated SiLU. With experts it is Mixtral.
+// arXiv 2302.13971, 2407.21783, 2401.04088.
 #include "model/build.h"
 
 static void params(build *b)
 {
     build_common_params(b);
+    build_expert_params(b, false);
     b->m->params.rope_neox = false;
 }
 
