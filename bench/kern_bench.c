@@ -4,7 +4,8 @@
 //
 // A matrix product is repeated for S seconds (at least 5 times) and the median of its processor time, which the
 // other work of a busy machine disturbs least, is told as gigabytes of weights a second and as 1e9
-// multiplications and additions a second. Attention is told for one KV head of 128.
+// multiplications and additions a second. Attention is told for one KV head of 128 over 131,072 keys, at each level of
+// keys and values.
 // Without --isa, every instruction set but scalar; without --type, every type with a packed form.
 #include <math.h>
 #include <stdio.h>
@@ -153,13 +154,26 @@ static void bench_product(report *r, const kern_table *t, int type, int tokens)
     mem_pages_free(MEM_OTHER, sum, x_bytes);
 }
 
-enum { HEAD = 128, KV_PAGES = 64 };
+// Pages enough to lie outside of the caches, as those of a long context do.
+enum { HEAD = 128, KV_PAGES = 2048, PAGE_VALUES = HEAD * KERN_PAGE };
 
 typedef struct attention {
     const kern_table *t;
     kern_attn a;
-    const uint16_t *kv;  // [KV_PAGES] of K then V
+    kern_kv k, v;
 } attention;
+
+// Moves to the page i of planes that hold KV_PAGES one after the other.
+static kern_kv page_at(const kern_kv *x, int i)
+{
+    kern_kv y = *x;
+    y.f16 += (size_t)i * PAGE_VALUES;
+    y.high += (size_t)i * kern_kv_code_bytes(HEAD, 4);
+    y.low += (size_t)i * kern_kv_code_bytes(HEAD, 4);
+    y.two += (size_t)i * kern_kv_code_bytes(HEAD, 2);
+    y.scales += (size_t)i * 2 * (size_t)x->terms;
+    return y;
+}
 
 static void attend(void *ctx)
 {
@@ -168,31 +182,79 @@ static void attend(void *ctx)
         p->a.m[r] = -INFINITY;
         p->a.l[r] = 0.0f;
     }
+    memset(p->a.o, 0, (size_t)p->a.rows * HEAD * sizeof *p->a.o);
     for (int i = 0; i < KV_PAGES; i++) {
-        p->a.k = p->kv + (size_t)i * 2 * HEAD * KERN_PAGE;
-        p->a.v = p->a.k + HEAD * KERN_PAGE;
-        p->t->attn_f16(&p->a);
+        kern_kv k = page_at(&p->k, i), v = page_at(&p->v, i);
+        p->a.k = k.f16;
+        p->a.v = v.f16;
+        p->a.kq = &k;
+        p->a.vq = &v;
+        if (k.level == KERN_KV_F16 && v.level == KERN_KV_F16)
+            p->t->attn_f16(&p->a);
+        else
+            p->t->attn_kv(&p->a);
     }
+}
+
+static size_t side_bytes(const kern_kv *x)
+{
+    static const int bits[] = {16, 8, 4, 2};
+    size_t scales = x->level == KERN_KV_F16 ? 0 : (size_t)x->terms * 4;
+    return (PAGE_VALUES / 8 * (size_t)bits[x->level] + scales) * KV_PAGES;
+}
+
+// All planes of one side, of random values within +-2.
+enum { SIDE_BYTES = KV_PAGES * (PAGE_VALUES * 2 + PAGE_VALUES + PAGE_VALUES / 4 + HEAD * 4) };
+
+static kern_kv side_new(const kern_table *t, enum kern_kv_side side, uint8_t *data)
+{
+    kern_kv x = {.terms = kern_kv_terms(side, HEAD)};
+    x.outs = PAGE_VALUES / x.terms;
+    uint16_t *f16 = (uint16_t *)(void *)data, *scales = f16 + KV_PAGES * PAGE_VALUES;
+    uint8_t *high = (uint8_t *)(scales + KV_PAGES * 2 * HEAD), *low = high + KV_PAGES * PAGE_VALUES / 2,
+            *two = low + KV_PAGES * PAGE_VALUES / 2;
+    for (size_t i = 0; i < KV_PAGES * PAGE_VALUES; i++)
+        f16[i] = (uint16_t)(rnd() >> 9 & 0xbfff);
+    x = (kern_kv){x.level, x.terms, x.outs, f16, high, low, two, scales};
+    for (int i = 0; i < KV_PAGES; i++) {
+        kern_kv y = page_at(&x, i);
+        t->kv_encode(y.f16, y.terms, y.outs, high + (y.high - x.high), low + (y.low - x.low),
+                     scales + (y.scales - x.scales));
+        kern_kv_narrow(y.high, y.terms, y.outs, two + (y.two - x.two));
+    }
+    return x;
 }
 
 static void bench_attention(report *r, const kern_table *t)
 {
+    static const struct {
+        const char *name;
+        enum kern_kv_level k, v;
+    } levels[] = {{"F16 KV", KERN_KV_F16, KERN_KV_F16},
+                  {"Q8 KV", KERN_KV_Q8, KERN_KV_Q8},
+                  {"Q8 K Q4 V", KERN_KV_Q8, KERN_KV_Q4},
+                  {"Q4 KV", KERN_KV_Q4, KERN_KV_Q4},
+                  {"Q2 KV", KERN_KV_Q2, KERN_KV_Q2}};
+    static const int rows[] = {1, 2, 4, 16, KERN_ATTN_ROWS};
     static float q[KERN_ATTN_ROWS * HEAD], o[KERN_ATTN_ROWS * HEAD], m[KERN_ATTN_ROWS], l[KERN_ATTN_ROWS];
-    static uint16_t kv[KV_PAGES * 2 * HEAD * KERN_PAGE];
     int visible[KERN_ATTN_ROWS];
-    for (size_t i = 0; i < COUNT_OF(kv); i++)
-        kv[i] = (uint16_t)(rnd() & 0xbbff);
+    uint8_t *k = pages(2 * SIDE_BYTES), *v = k + SIDE_BYTES;
+    attention p = {.t = t, .k = side_new(t, KERN_KV_K, k), .v = side_new(t, KERN_KV_V, v)};
     for (size_t i = 0; i < COUNT_OF(q); i++)
-        q[i] = (float)(rnd() >> 8) * 0x1p-23f - 1.0f;
+        q[i] = ((float)(rnd() >> 8) * 0x1p-23f - 1.0f) / 11.3f;
     for (int i = 0; i < KERN_ATTN_ROWS; i++)
         visible[i] = KERN_PAGE;
-    for (int rows = 1; rows <= KERN_ATTN_ROWS; rows *= 2) {
-        attention p = {.t = t, .kv = kv};
-        p.a = (kern_attn){.rows = rows, .hd = HEAD, .q = q, .visible = visible, .m = m, .l = l, .o = o};
-        double seconds = median_time(r->o->seconds, attend, &p);
-        tell(r, kern_isa_name(t->isa), "attention", rows, seconds, (double)sizeof kv,
-             4.0 * rows * HEAD * KERN_PAGE * KV_PAGES);
-    }
+    for (size_t i = 0; i < COUNT_OF(levels); i++)
+        for (size_t j = 0; j < COUNT_OF(rows); j++) {
+            p.k.level = levels[i].k;
+            p.v.level = levels[i].v;
+            p.a = (kern_attn){
+                .rows = rows[j], .hd = HEAD, .q = q, .visible = visible, .m = m, .l = l, .o = o};
+            double seconds = median_time(r->o->seconds, attend, &p);
+            tell(r, kern_isa_name(t->isa), levels[i].name, rows[j], seconds,
+                 (double)(side_bytes(&p.k) + side_bytes(&p.v)), 4.0 * rows[j] * PAGE_VALUES * KV_PAGES);
+        }
+    mem_pages_free(MEM_OTHER, k, 2 * SIDE_BYTES);
 }
 
 static void bench_isa(report *r, int isa)

@@ -50,8 +50,9 @@ KERN_INLINE int kern_kv_code(const kern_kv *x, int r, int n)
 //   I[n] = sum of q[r] * code[r][n]: exact, and within 32 bits for 512 terms
 //   score[n] = fma(top / KERN_KV_TOP, I[n], base), or o[n] = fma(top / KERN_KV_TOP, I[n], o[n] + base)
 // A side that is F16 is one chain of fused additions over the terms. Between the products, weights are e^x in the
-// steps of kern_exp_avx2, and 16 lanes of their sum are added as those of base.
-enum { KERN_KV_TOP = 16383, KERN_KV_TERMS = 512 };
+// steps of kern_exp_avx2, and 16 lanes of their sum are added as those of base. A weight below e^-64 of the largest
+// is 0: no sum would notice it, and products with it would be subnormal, which are slow.
+enum { KERN_KV_TOP = 16383, KERN_KV_TERMS = 512, KERN_KV_LEAST = -64 };
 
 // What to multiply by before rounding; clears a maximum too small to divide by.
 KERN_INLINE float kern_kv_scale(float *top)
@@ -69,6 +70,20 @@ KERN_INLINE float kern_kv_sum16(float *x)
         for (int i = 0; i < n; i++)
             x[i] += x[i + n];
     return x[0];
+}
+
+KERN_INLINE int kern_attn_first(const kern_attn *a, int row)
+{
+    return a->first ? a->first[row] : 0;
+}
+
+// Rows from `row` on, at most `most`, that all see something of the page: those may go together.
+KERN_INLINE int kern_attn_run(const kern_attn *a, int row, int most)
+{
+    int n = 0;
+    while (n < most && row + n < a->rows && kern_attn_first(a, row + n) < a->visible[row + n])
+        n++;
+    return n;
 }
 
 // The attention of rows one after another, in plain C.

@@ -92,7 +92,7 @@ static bool soften(const kern_attn *a, int row, int from, int to, float *s)
         return false;
     m += 0.0f;  // no -0, whose bits would depend on the order of comparisons
     for (int t = 0; t < KERN_PAGE; t++) {
-        s[t] = t >= from && t < to ? exp_of(s[t] - m) : 0.0f;
+        s[t] = t >= from && t < to && s[t] - m >= KERN_KV_LEAST ? exp_of(s[t] - m) : 0.0f;
         lanes[t % 16] += s[t];
     }
     float shrink = exp_of(a->m[row] - m);
@@ -122,7 +122,7 @@ void kern_kv_attn_scalar(const kern_attn *a)
 {
     float s[KERN_PAGE];
     for (int row = 0; row < a->rows; row++) {
-        int from = a->first ? a->first[row] : 0, to = a->visible[row];
+        int from = kern_attn_first(a, row), to = a->visible[row];
         if (from >= to)
             continue;
         scores(a, row, s);

@@ -8,5 +8,6 @@ void kern_overlay_avx512(kern_table *t)
     kern_avx512_b256(t);
     kern_avx512_float(t);
     kern_avx512_attn(t);
+    kern_avx512_kv(t);
     kern_avx512_ops(t);
 }

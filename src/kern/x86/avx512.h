@@ -23,6 +23,7 @@ void kern_avx512_b32(kern_table *t);
 void kern_avx512_b256(kern_table *t);
 void kern_avx512_float(kern_table *t);
 void kern_avx512_attn(kern_table *t);
+void kern_avx512_kv(kern_table *t);
 void kern_avx512_ops(kern_table *t);
 
 // Rows of panel p that exist, as a mask.
