@@ -37,8 +37,8 @@ def wiki(line):
 
 
 class Corpus:
-    def __init__(self, folder, tokenizer):
-        self.folder, self.tok = folder, tokenizer
+    def __init__(self, folder, tokenizer, late_mix=None):
+        self.folder, self.tok, self.late_mix = folder, tokenizer, late_mix or MIX_LATE
         lines = [wiki(s.strip()) for s in self.read(f"{WIKI}/valid.txt").splitlines() if s.strip()]
         en = [english(s) for s in self.read(f"{TANAKA}/train.en").splitlines()]
         ja = [s.replace(" ", "") for s in self.read(f"{TANAKA}/train.ja").splitlines()]
@@ -120,7 +120,7 @@ class Corpus:
 
     def row(self, rng, length, late):
         """One row of `length` tokens and weights."""
-        early, last = MIX_EARLY, MIX_LATE
+        early, last = MIX_EARLY, self.late_mix
         share = {k: early[k] + (last[k] - early[k]) * late for k in early}
         kind = rng.choices(list(share), share.values())[0]
         maker = TaskMaker(rng, self.pieces, self.filler)

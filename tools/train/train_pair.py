@@ -42,6 +42,7 @@ def arguments():
     ap.add_argument("--decay", type=int, default=1000)
     ap.add_argument("--late-from", type=int, default=1500, help="step at which the mixture starts to move to natural text")
     ap.add_argument("--late-to", type=int, default=4000)
+    ap.add_argument("--late-mix", type=json.loads, help='shares of rows after --late-to, as JSON (see corpus.MIX_LATE)')
     ap.add_argument("--seed", type=int, default=7)
     ap.add_argument("--eval-every", type=int, default=200)
     ap.add_argument("--teacher", help="a model.pt to distil from")
@@ -89,7 +90,7 @@ class Trainer:
     def __init__(self, rank, args):
         self.rank, self.args = rank, args
         self.tok = Tokenizer(args.vocabulary)
-        self.corpus = Corpus(args.texts, self.tok)
+        self.corpus = Corpus(args.texts, self.tok, args.late_mix)
         vocab = (len(self.tok.vocab) + 63) // 64 * 64
         torch.manual_seed(args.seed)
         self.net = Transformer({k: getattr(args, k) for k in SHAPE}, vocab)
@@ -127,7 +128,7 @@ class Trainer:
         x, y = ids[:, :-1].contiguous(), ids[:, 1:].reshape(-1)
         hidden = self.forward(x).reshape(len(y), -1)
         teacher = ()
-        if self.teacher:
+        if self.teacher is not None:
             with torch.no_grad():
                 teacher = (self.teacher(x).reshape(len(y), -1), self.teacher_head, a.mix)
         loss = ChunkedLoss.apply(hidden, self.net.e.weight, y, weights, *teacher)
