@@ -321,6 +321,31 @@ typedef struct irori_scheduler_stats {
     irori_histogram first_token, between_tokens, queue;
 } irori_scheduler_stats;
 IRORI_API void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out);
+// ---- Making model files ----------------------------------------------------------------------------------------
+typedef struct irori_quantize_options {
+    const char *type;  // "Q4_K_M"; irori_quantize_types lists them. NULL with target_bpw
+    double
+        target_bpw;  // > 0: types are chosen by measured error so that weights take at most so many bits each
+    const char *imatrix;  // file that irori_imatrix wrote: which columns matter; NULL: all alike
+    int threads;          // default: the processors this process may use
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);  // bytes of the result; false stops
+    void (*note)(void *ctx, const char *line);  // what a person should know, a line at a time
+    void *ctx;
+} irori_quantize_options;
+
+typedef struct irori_quantize_report {
+    uint64_t bytes_in, bytes_out;  // of the files
+    double bpw;                    // bits a weight of the result
+    int fallbacks;                 // tensors that got another type because of their row length
+    int resumed;                   // tensors that an interrupted run had finished
+} irori_quantize_report;
+
+// Writes the model `in` with fewer bits a weight to `out`, by way of OUT.partial. IRORI_CANCELED leaves OUT.partial, from
+// which the same call goes on; any other failure leaves nothing. report may be NULL. Any thread.
+IRORI_API int irori_quantize(const char *in, const char *out, const irori_quantize_options *options,
+                             irori_quantize_report *report, irori_error *error);
+// Names of all types, separated by spaces; free with irori_free. NULL without memory.
+IRORI_API char *irori_quantize_types(void);
 
 // ---- Memory ----------------------------------------------------------------------------------------------------
 typedef struct irori_memory {

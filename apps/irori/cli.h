@@ -13,6 +13,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 // Every option of every command; a command reads those it lists.
 typedef struct cli_options {
     const char *model;    // first argument
+    const char *output;   // second argument, of commands that write a file
     const char *command;  // argument of `help`, `completion`
     bool json, help, raw, special, man, memory, no_pin, no_repack, no_prefixes, cache;
     int threads, ctx, batch_size;
@@ -24,6 +25,8 @@ typedef struct cli_options {
     uint64_t seed;
     const char *pp, *tg, *depth, *batch;
     int repetitions;
+    const char *type, *imatrix;
+    float target_bpw;
 } cli_options;
 
 enum cli_kind { CLI_FLAG, CLI_INT, CLI_FLOAT, CLI_TEXT, CLI_SEED };
@@ -101,6 +104,7 @@ int cmd_info(const cli_options *o);
 int cmd_tokenize(const cli_options *o);
 int cmd_bench(const cli_options *o);
 int cmd_eval(const cli_options *o);
+int cmd_quantize(const cli_options *o);
 int cmd_help(const cli_options *o);
 int cmd_completion(const cli_options *o);
 

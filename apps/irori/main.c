@@ -34,6 +34,10 @@ const cli_command cli_commands[] = {
      "The text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
      "incomplete window is dropped.",
      cmd_eval},
+    {"quantize", "IN OUT", "make a model file smaller", "type target-bpw imatrix threads json",
+     "IN may be of any type, best F16, BF16 or F32. An interrupted run leaves OUT.partial; the same command goes on from "
+     "there.",
+     cmd_quantize},
     {"completion", "bash|zsh|fish", "shell completion script", "", NULL, cmd_completion},
     {"help", "[COMMAND]", "this help, or a command's", "man", NULL, cmd_help},
 };
@@ -73,6 +77,10 @@ const cli_option cli_option_table[] = {
     {"batch", 0, CLI_TEXT, AT(batch), "N,...", "sequences at once, for tg (default 1)", 0, 0},
     {"repetitions", 'r', CLI_INT, AT(repetitions), "N", "measurements of each row (default 3)", 1, 1000},
     {"memory", 0, CLI_FLAG, AT(memory), NULL, "report memory instead of speed", 0, 0},
+    {"type", 0, CLI_TEXT, AT(type), "TYPE", "type or mix of the weights, Q4_K_M say", 0, 0},
+    {"target-bpw", 0, CLI_FLOAT, AT(target_bpw), "B",
+     "choose each tensor's type by measured error, so that the weights take at most B bits each", 0.5, 32},
+    {"imatrix", 0, CLI_TEXT, AT(imatrix), "FILE", "importance of the columns, made by irori imatrix", 0, 0},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
     {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,
      1024},

@@ -85,13 +85,17 @@ static int store(const cli_command *c, const cli_option *o, const char *value, c
     return CLI_OK;
 }
 
-// Positional words: a model or file; for help and completion a name; "eval ppl MODEL" names the measure first.
+// Positional words: a model or file, and the file to write; for help and completion a name; "eval ppl MODEL" names the measure first.
 static int positional(const cli_command *c, const char *word, int index, cli_options *o)
 {
     bool names = c->run == cmd_help || c->run == cmd_completion;
     bool measure = c->run == cmd_eval && index == 0;
     if ((names || measure) && !o->command) {
         o->command = word;
+        return CLI_OK;
+    }
+    if (o->model && !o->output && c->run == cmd_quantize) {
+        o->output = word;
         return CLI_OK;
     }
     if (names || o->model)
@@ -132,7 +136,7 @@ int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
     }
     if (o->help || c->run == cmd_help)
         return CLI_OK;
-    if (c->run == cmd_completion ? !o->command : !o->model)
+    if (c->run == cmd_completion ? !o->command : !o->model || (c->run == cmd_quantize && !o->output))
         return usage(c, "%s is missing", c->arguments);
     return CLI_OK;
 }

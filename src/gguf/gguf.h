@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "quant/quant.h"
 
@@ -98,6 +99,8 @@ void gguf_writer_array_str(gguf_writer *w, const char *key, const gguf_str *v, s
 void gguf_writer_array_i32(gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void gguf_writer_array_u32(gguf_writer *w, const char *key, const uint32_t *v, size_t n);
 void gguf_writer_array_f32(gguf_writer *w, const char *key, const float *v, size_t n);
+// Copies key i of an open file, whatever its type; nothing past the last.
+void gguf_writer_copy(gguf_writer *w, const gguf *g, size_t i);
 // Declares a tensor; `fill` is called at save time, in order, to write exactly its bytes into `dst` piece by
 // piece: [offset, offset + n) of the tensor. A status other than 0 ends the save with it.
 typedef int gguf_fill_fn(void *ctx, const char *name, uint64_t offset, void *dst, size_t n);
@@ -105,5 +108,10 @@ void gguf_writer_tensor(gguf_writer *w, const char *name, int type, uint32_t n_d
                         gguf_fill_fn *fill, void *ctx);
 // Writes to PATH.partial and renames: a full disk or a crash leaves no half file under the name.
 int gguf_writer_save(gguf_writer *w, const char *path, err *e);
+// For those who place the data themselves (fill is NULL then, and gguf_writer_save must not be called): appends all that
+// stands before the data to `head`, and gives the bytes of the whole file.
+int gguf_writer_head(const gguf_writer *w, buf *head, uint64_t *file_bytes, err *e);
+uint64_t gguf_writer_offset(const gguf_writer *w,
+                            size_t i);  // of tensor i, in the order declared, from the head's end
 
 #endif

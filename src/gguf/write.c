@@ -148,6 +148,16 @@ void gguf_writer_array_f32(gguf_writer *w, const char *key, const float *v, size
         put_f32(b, v[i]);
 }
 
+void gguf_writer_copy(gguf_writer *w, const gguf *g, size_t i)
+{
+    if (i >= g->n_keys)
+        return;
+    const uint8_t *value = g->keys[i].value;
+    uint32_t type = gguf_load_u32(value);
+    const uint8_t *end = gguf_parse_skip(type, value + 4);
+    buf_add(begin_key(w, g->keys[i].name, (enum gguf_value_type)type), value + 4, (size_t)(end - value - 4));
+}
+
 // Bytes of the tensor, or 0 when a reader would refuse its shape.
 static uint64_t shape_bytes(int type, uint32_t n_dims, const uint64_t *dims)
 {
@@ -213,23 +223,47 @@ static int put_tensor(FILE *f, const pending *t, void *piece, const char *path, 
     return rc ? rc : put_padding(f, t->size, path, e);
 }
 
+static int check(const gguf_writer *w, err *e)
+{
+    if (w->keys.failed || w->tensors.failed || w->pending.failed)
+        return err_set(e, ST_NOMEM, "no memory for the metadata");
+    return w->failed.code ? err_set(e, w->failed.code, "%s", w->failed.msg) : ST_OK;
+}
+
+int gguf_writer_head(const gguf_writer *w, buf *head, uint64_t *file_bytes, err *e)
+{
+    static const char zeros[ALIGNMENT];
+    int rc = check(w, e);
+    if (rc)
+        return rc;
+    size_t from = head->len;
+    buf_add(head, "GGUF", 4);
+    put_u32(head, 3);
+    put_u64(head, w->n_tensors);
+    put_u64(head, w->n_keys);
+    if (w->keys.len)
+        buf_add(head, w->keys.data, w->keys.len);
+    if (w->tensors.len)
+        buf_add(head, w->tensors.data, w->tensors.len);
+    buf_add(head, zeros, (size_t)(round_up(head->len - from, ALIGNMENT) - (head->len - from)));
+    *file_bytes = head->len - from + round_up(w->data_bytes, ALIGNMENT);
+    return head->failed ? err_set(e, ST_NOMEM, "no memory for the metadata") : ST_OK;
+}
+
+uint64_t gguf_writer_offset(const gguf_writer *w, size_t i)
+{
+    return i < w->n_tensors ? ((const pending *)(const void *)w->pending.data)[i].offset : 0;
+}
+
 static int put_all(gguf_writer *w, FILE *f, void *piece, const char *path, err *e)
 {
     buf head;
     buf_init(&head);
-    buf_add(&head, "GGUF", 4);
-    put_u32(&head, 3);
-    put_u64(&head, w->n_tensors);
-    put_u64(&head, w->n_keys);
-    int rc = head.failed ? err_set(e, ST_NOMEM, "%s: no memory", path) : put(f, head.data, head.len, path, e);
-    uint64_t at = head.len + w->keys.len + w->tensors.len;
+    uint64_t bytes;
+    int rc = gguf_writer_head(w, &head, &bytes, e);
+    if (!rc)
+        rc = put(f, head.data, head.len, path, e);
     buf_done(&head);
-    if (!rc)
-        rc = put(f, w->keys.data, w->keys.len, path, e);
-    if (!rc)
-        rc = put(f, w->tensors.data, w->tensors.len, path, e);
-    if (!rc)
-        rc = put_padding(f, at, path, e);
     for (uint64_t i = 0; i < w->n_tensors && !rc; i++)
         rc = put_tensor(f, (const pending *)(const void *)w->pending.data + i, piece, path, e);
     return rc;
@@ -251,15 +285,14 @@ static int save_as(gguf_writer *w, const char *partial, void *piece, err *e)
 
 int gguf_writer_save(gguf_writer *w, const char *path, err *e)
 {
-    if (w->keys.failed || w->tensors.failed || w->pending.failed)
-        return err_set(e, ST_NOMEM, "%s: no memory for the metadata", path);
-    if (w->failed.code)
-        return err_set(e, w->failed.code, "%s: %s", path, w->failed.msg);
+    err why;
+    int rc = check(w, &why);
+    if (rc)
+        return err_set(e, rc, "%s: %s", path, why.msg);
     buf partial;
     buf_init(&partial);
     buf_printf(&partial, "%s.partial", path);
     void *piece = mem_alloc(MEM_GGUF, PIECE);
-    int rc;
     if (partial.failed || !piece)
         rc = err_set(e, ST_NOMEM, "%s: no memory to write", path);
     else

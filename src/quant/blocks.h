@@ -81,20 +81,24 @@ quant_encode_fn quant_float_f32_encode, quant_float_f16_encode, quant_float_bf16
 
 quant_decode_fn quant_legacy_q4_0_decode, quant_legacy_q4_1_decode, quant_legacy_q5_0_decode,
     quant_legacy_q5_1_decode, quant_legacy_q8_0_decode, quant_legacy_q8_1_decode;
-quant_encode_fn quant_legacy_q4_0_encode, quant_legacy_q4_1_encode, quant_legacy_q5_0_encode,
-    quant_legacy_q5_1_encode, quant_legacy_q8_0_encode, quant_legacy_q8_1_encode;
+quant_encode_fn quant_legacy_q8_0_encode, quant_legacy_q8_1_encode;
+quant_fit_fn quant_legacy_q4_0_fit, quant_legacy_q4_1_fit, quant_legacy_q5_0_fit, quant_legacy_q5_1_fit;
 
 quant_decode_fn quant_kquants_q2_k_decode, quant_kquants_q3_k_decode, quant_kquants_q4_k_decode,
     quant_kquants_q5_k_decode, quant_kquants_q6_k_decode, quant_kquants_q8_k_decode;
-quant_encode_fn quant_kquants_q2_k_encode, quant_kquants_q3_k_encode, quant_kquants_q4_k_encode,
-    quant_kquants_q5_k_encode, quant_kquants_q6_k_encode, quant_kquants_q8_k_encode;
+quant_encode_fn quant_kquants_q8_k_encode;
+quant_fit_fn quant_kquants_q2_k_fit, quant_kquants_q3_k_fit, quant_kquants_q4_k_fit, quant_kquants_q5_k_fit,
+    quant_kquants_q6_k_fit;
 
 quant_decode_fn quant_iquants_iq1_s_decode, quant_iquants_iq1_m_decode, quant_iquants_iq2_xxs_decode,
     quant_iquants_iq2_xs_decode, quant_iquants_iq2_s_decode, quant_iquants_iq3_xxs_decode,
     quant_iquants_iq3_s_decode;
+quant_fit_fn quant_iquants_encode_iq1_s_fit, quant_iquants_encode_iq1_m_fit, quant_iquants_encode_iq2_xxs_fit,
+    quant_iquants_encode_iq2_xs_fit, quant_iquants_encode_iq2_s_fit, quant_iquants_encode_iq3_xxs_fit,
+    quant_iquants_encode_iq3_s_fit;
 
 quant_decode_fn quant_fp4_iq4_nl_decode, quant_fp4_iq4_xs_decode, quant_fp4_mxfp4_decode;
-quant_encode_fn quant_fp4_iq4_nl_encode, quant_fp4_iq4_xs_encode, quant_fp4_mxfp4_encode;
+quant_fit_fn quant_fp4_iq4_nl_fit, quant_fp4_iq4_xs_fit, quant_fp4_mxfp4_fit;
 
 quant_decode_fn quant_ternary_tq1_0_decode, quant_ternary_tq2_0_decode;
 

@@ -2,7 +2,7 @@
 // (the E2M1 numbers of the OCP Microscaling Formats specification 1.0, with a power of two as scale).
 #include <string.h>
 
-#include "quant/blocks.h"
+#include "quant/fit.h"
 
 enum { HALF = QUANT_SMALL / 2 };
 
@@ -59,67 +59,49 @@ void quant_fp4_mxfp4_decode(const void *src, float *dst, size_t n)
 
 // Encoders -------------------------------------------------------------------------------------------
 
-static int nearest_nl(float v)
-{
-    int q = 0;
-    while (q < 15 && v > (float)(nl_levels[q] + nl_levels[q + 1]) * 0.5f)
-        q++;
-    return q;
-}
-
-// The scale for one group of 32. A few scales around "the extreme value on the outermost level" are tried,
-// each with its nearest codes; given codes, the best scale is a least-squares fit, and the fit with the
-// largest drop in squared error wins. On normal data nine tries come within 0.2 % of the error that eighty
-// leave.
-static float nl_scale(const float *x)
-{
-    float top = quant_extreme(x, QUANT_SMALL), best = 0, best_gain = 0;
-    if (top == 0)
-        return 0;
-    for (int t = -4; t <= 4; t++) {
-        float inv = -127 * (1 + 0.03f * (float)t) / top, xl = 0, ll = 0;
-        for (int i = 0; i < QUANT_SMALL; i++) {
-            float level = nl_levels[nearest_nl(x[i] * inv)];
-            xl += x[i] * level;
-            ll += level * level;
-        }
-        if (xl * xl > best_gain * ll) {
-            best_gain = xl * xl / ll;
-            best = xl / ll;
-        }
-    }
-    return best;
-}
+static const quant_grid nl_grid = {-127, 113, nl_levels};
 
 static void nl_store(const float *x, float d, uint8_t *codes)
 {
     float inv = quant_inverse(d);
     for (int i = 0; i < HALF; i++)
-        codes[i] = (uint8_t)(nearest_nl(x[i] * inv) | nearest_nl(x[i + HALF] * inv) << 4);
+        codes[i] = (uint8_t)(quant_fit_code(&nl_grid, x[i] * inv) |
+                             quant_fit_code(&nl_grid, x[i + HALF] * inv) << 4);
 }
 
-void quant_fp4_iq4_nl_encode(const float *src, void *dst, size_t n)
+// The next block of a row: its importance goes along with it.
+static void load(quant_fit_block *f, const float *src, const float **importance, int n)
 {
-    uint8_t *b = dst;
-    for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 18)
-        nl_store(src, quant_store_scale(b, nl_scale(src)), b + 2);
+    quant_fit_load(f, src, *importance, n, QUANT_MAGNITUDE);
+    if (*importance)
+        *importance += n;
 }
 
-void quant_fp4_iq4_xs_encode(const float *src, void *dst, size_t n)
+void quant_fp4_iq4_nl_fit(const float *src, void *dst, size_t n, const float *importance)
 {
     uint8_t *b = dst;
+    quant_fit_block f;
+    for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 18) {
+        load(&f, src, &importance, QUANT_SMALL);
+        nl_store(f.x, quant_fit_store(&f, b, quant_fit_scale(&nl_grid, f.x, f.w, QUANT_SMALL)), b + 2);
+    }
+}
+
+void quant_fp4_iq4_xs_fit(const float *src, void *dst, size_t n, const float *importance)
+{
+    uint8_t *b = dst;
+    quant_fit_block f;
+    int8_t scale[8];
+    float stored[8];
     for (const float *end = src + n; src < end; src += QUANT_SUPER, b += 136) {
-        float scales[8];
-        for (int g = 0; g < 8; g++)
-            scales[g] = nl_scale(src + g * QUANT_SMALL);
-        float d = quant_store_scale(b, quant_extreme(scales, 8) / -32), inv = quant_inverse(d);
+        load(&f, src, &importance, QUANT_SUPER);
+        quant_fit_scales(&f, &nl_grid, QUANT_SMALL, 32, b, scale, stored);
         int high = 0;
         memset(b + 4, 0, 4);
         for (int g = 0; g < 8; g++) {
-            int scale = quant_round(scales[g] * inv, -32, 31);
-            nl_store(src + g * QUANT_SMALL, d * (float)scale, b + 8 + g * HALF);
-            b[4 + g / 2] |= (uint8_t)(((scale + 32) & 15) << g % 2 * 4);
-            high |= (scale + 32) >> 4 << 2 * g;
+            nl_store(f.x + g * QUANT_SMALL, stored[g], b + 8 + g * HALF);
+            b[4 + g / 2] |= (uint8_t)(((scale[g] + 32) & 15) << g % 2 * 4);
+            high |= (scale[g] + 32) >> 4 << 2 * g;
         }
         quant_store_u16(b + 2, (uint16_t)high);
     }
@@ -133,35 +115,41 @@ static int nearest_mx(float v)
     return v < 0 && q ? q | 8 : q;
 }
 
-static float mx_error(const float *x, int e)
+static float mx_error(const quant_fit_block *f, int e)
 {
     float d = mx_scale(e), inv = 1 / d, sum = 0;
     for (int i = 0; i < QUANT_SMALL; i++) {
-        float miss = x[i] - d * (float)mx_levels[nearest_mx(x[i] * inv)];
-        sum += miss * miss;
+        float miss = f->x[i] - d * (float)mx_levels[nearest_mx(f->x[i] * inv)];
+        sum += f->w[i] * miss * miss;
     }
     return sum;
 }
 
-// The power of two that puts the extreme value on the top binade, or a neighbour if its squared error is
-// less.
-void quant_fp4_mxfp4_encode(const float *src, void *dst, size_t n)
+// The power of two that puts the extreme value on the top binade, or a neighbour if its error is less. The values are
+// scaled by a power of two only, which the exponent takes back exactly.
+void quant_fp4_mxfp4_fit(const float *src, void *dst, size_t n, const float *importance)
 {
     uint8_t *b = dst;
+    quant_fit_block f;
     for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 17) {
-        float top = fabsf(quant_extreme(src, QUANT_SMALL));
-        int first = top > 0 ? quant_round(floorf(log2f(top)) + 125, 2, 253) : 2, e = first;
-        float least = mx_error(src, e);
-        for (int try = first - 1; try <= first + 1; try++) {
-            float miss = mx_error(src, try);
+        load(&f, src, &importance, QUANT_SMALL);
+        int power = f.top > 0 ? ilogbf(f.top) : 0, e = 125;
+        float down = f.top / ldexpf(1, power);  // 1..2: x came divided by f.top
+        for (int i = 0; i < QUANT_SMALL; i++)
+            f.x[i] *= down;
+        float least = INFINITY;
+        for (int try = 124; try <= 126; try++) {
+            float miss = mx_error(&f, try);
             if (miss < least) {
                 least = miss;
                 e = try;
             }
         }
-        b[0] = (uint8_t)e;
-        float inv = 1 / mx_scale(e);
+        int stored = quant_round((float)(e + power), 1,
+                                 252);  // from 253 on the highest level is past a float's range
+        float inv = 1 / mx_scale(stored - power < 1 ? 1 : stored - power);
+        b[0] = (uint8_t)stored;
         for (int i = 0; i < HALF; i++)
-            b[1 + i] = (uint8_t)(nearest_mx(src[i] * inv) | nearest_mx(src[i + HALF] * inv) << 4);
+            b[1 + i] = (uint8_t)(nearest_mx(f.x[i] * inv) | nearest_mx(f.x[i + HALF] * inv) << 4);
     }
 }

@@ -4,8 +4,36 @@
 #include "base/check.h"
 #include "quant/blocks.h"
 
-#define BOTH(family, t) quant_##family##_##t##_decode, quant_##family##_##t##_encode
-#define READ(family, t) quant_##family##_##t##_decode, NULL
+// Encoders that weigh columns serve as plain ones too.
+#define ALIKE(fit)                                                 \
+    static void fit##_alike(const float *src, void *dst, size_t n) \
+    {                                                              \
+        quant_##fit##_fit(src, dst, n, NULL);                      \
+    }
+ALIKE(legacy_q4_0)
+ALIKE(legacy_q4_1)
+ALIKE(legacy_q5_0)
+ALIKE(legacy_q5_1)
+ALIKE(kquants_q2_k)
+ALIKE(kquants_q3_k)
+ALIKE(kquants_q4_k)
+ALIKE(kquants_q5_k)
+ALIKE(kquants_q6_k)
+ALIKE(iquants_encode_iq1_s)
+ALIKE(iquants_encode_iq1_m)
+ALIKE(iquants_encode_iq2_xxs)
+ALIKE(iquants_encode_iq2_xs)
+ALIKE(iquants_encode_iq2_s)
+ALIKE(iquants_encode_iq3_xxs)
+ALIKE(iquants_encode_iq3_s)
+ALIKE(fp4_iq4_nl)
+ALIKE(fp4_iq4_xs)
+ALIKE(fp4_mxfp4)
+
+#define READ(family, t) quant_##family##_##t##_decode, NULL, NULL
+#define BOTH(family, t) quant_##family##_##t##_decode, quant_##family##_##t##_encode, NULL
+#define FIT(family, t) quant_##family##_##t##_decode, family##_##t##_alike, quant_##family##_##t##_fit
+#define FIT_IQ(t) quant_iquants_##t##_decode, iquants_encode_##t##_alike, quant_iquants_encode_##t##_fit
 
 static const quant_info infos[QT_COUNT] = {
     [QT_F32] = {"F32", 1, 4, BOTH(float, f32)},
@@ -16,28 +44,28 @@ static const quant_info infos[QT_COUNT] = {
     [QT_I16] = {"I16", 1, 2, READ(float, i16)},
     [QT_I32] = {"I32", 1, 4, READ(float, i32)},
     [QT_I64] = {"I64", 1, 8, READ(float, i64)},
-    [QT_Q4_0] = {"Q4_0", 32, 18, BOTH(legacy, q4_0)},
-    [QT_Q4_1] = {"Q4_1", 32, 20, BOTH(legacy, q4_1)},
-    [QT_Q5_0] = {"Q5_0", 32, 22, BOTH(legacy, q5_0)},
-    [QT_Q5_1] = {"Q5_1", 32, 24, BOTH(legacy, q5_1)},
+    [QT_Q4_0] = {"Q4_0", 32, 18, FIT(legacy, q4_0)},
+    [QT_Q4_1] = {"Q4_1", 32, 20, FIT(legacy, q4_1)},
+    [QT_Q5_0] = {"Q5_0", 32, 22, FIT(legacy, q5_0)},
+    [QT_Q5_1] = {"Q5_1", 32, 24, FIT(legacy, q5_1)},
     [QT_Q8_0] = {"Q8_0", 32, 34, BOTH(legacy, q8_0)},
     [QT_Q8_1] = {"Q8_1", 32, 36, BOTH(legacy, q8_1)},
-    [QT_Q2_K] = {"Q2_K", 256, 84, BOTH(kquants, q2_k)},
-    [QT_Q3_K] = {"Q3_K", 256, 110, BOTH(kquants, q3_k)},
-    [QT_Q4_K] = {"Q4_K", 256, 144, BOTH(kquants, q4_k)},
-    [QT_Q5_K] = {"Q5_K", 256, 176, BOTH(kquants, q5_k)},
-    [QT_Q6_K] = {"Q6_K", 256, 210, BOTH(kquants, q6_k)},
+    [QT_Q2_K] = {"Q2_K", 256, 84, FIT(kquants, q2_k)},
+    [QT_Q3_K] = {"Q3_K", 256, 110, FIT(kquants, q3_k)},
+    [QT_Q4_K] = {"Q4_K", 256, 144, FIT(kquants, q4_k)},
+    [QT_Q5_K] = {"Q5_K", 256, 176, FIT(kquants, q5_k)},
+    [QT_Q6_K] = {"Q6_K", 256, 210, FIT(kquants, q6_k)},
     [QT_Q8_K] = {"Q8_K", 256, 292, BOTH(kquants, q8_k)},
-    [QT_IQ1_S] = {"IQ1_S", 256, 50, READ(iquants, iq1_s)},
-    [QT_IQ1_M] = {"IQ1_M", 256, 56, READ(iquants, iq1_m)},
-    [QT_IQ2_XXS] = {"IQ2_XXS", 256, 66, READ(iquants, iq2_xxs)},
-    [QT_IQ2_XS] = {"IQ2_XS", 256, 74, READ(iquants, iq2_xs)},
-    [QT_IQ2_S] = {"IQ2_S", 256, 82, READ(iquants, iq2_s)},
-    [QT_IQ3_XXS] = {"IQ3_XXS", 256, 98, READ(iquants, iq3_xxs)},
-    [QT_IQ3_S] = {"IQ3_S", 256, 110, READ(iquants, iq3_s)},
-    [QT_IQ4_NL] = {"IQ4_NL", 32, 18, BOTH(fp4, iq4_nl)},
-    [QT_IQ4_XS] = {"IQ4_XS", 256, 136, BOTH(fp4, iq4_xs)},
-    [QT_MXFP4] = {"MXFP4", 32, 17, BOTH(fp4, mxfp4)},
+    [QT_IQ1_S] = {"IQ1_S", 256, 50, FIT_IQ(iq1_s)},
+    [QT_IQ1_M] = {"IQ1_M", 256, 56, FIT_IQ(iq1_m)},
+    [QT_IQ2_XXS] = {"IQ2_XXS", 256, 66, FIT_IQ(iq2_xxs)},
+    [QT_IQ2_XS] = {"IQ2_XS", 256, 74, FIT_IQ(iq2_xs)},
+    [QT_IQ2_S] = {"IQ2_S", 256, 82, FIT_IQ(iq2_s)},
+    [QT_IQ3_XXS] = {"IQ3_XXS", 256, 98, FIT_IQ(iq3_xxs)},
+    [QT_IQ3_S] = {"IQ3_S", 256, 110, FIT_IQ(iq3_s)},
+    [QT_IQ4_NL] = {"IQ4_NL", 32, 18, FIT(fp4, iq4_nl)},
+    [QT_IQ4_XS] = {"IQ4_XS", 256, 136, FIT(fp4, iq4_xs)},
+    [QT_MXFP4] = {"MXFP4", 32, 17, FIT(fp4, mxfp4)},
     [QT_TQ1_0] = {"TQ1_0", 256, 54, READ(ternary, tq1_0)},
     [QT_TQ2_0] = {"TQ2_0", 256, 66, READ(ternary, tq2_0)},
 };

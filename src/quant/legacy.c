@@ -1,7 +1,7 @@
 // The older formats: blocks of 32 values with one scale (x = d * q), those ending in 1 also with a smallest
 // value (x = d * q + m). Four-bit codes pair value i (low half of byte i) with value i + 16 (high half); the
 // fifth bits of Q5 follow one after another in a 32-bit word.
-#include "quant/blocks.h"
+#include "quant/fit.h"
 
 enum { HALF = QUANT_SMALL / 2 };
 
@@ -83,26 +83,32 @@ void quant_legacy_q8_1_decode(const void *src, float *dst, size_t n)
 // Encoders. The codes are rounded against the scale as stored, not as computed: that takes back the part of
 // the scale's own rounding that the codes can express.
 
-// Codes 0..2*mid-1 around mid; the extreme value sits exactly on code 0, the side with one code more.
-static void encode_centered(const float *x, uint8_t *scale, int mid, uint8_t q[QUANT_SMALL])
+// The next block of a row: its importance goes along with it.
+static void load(quant_fit_block *f, const float *src, const float **importance)
 {
-    float d = quant_store_scale(scale, quant_extreme(x, QUANT_SMALL) / (float)-mid), inv = quant_inverse(d);
-    for (int i = 0; i < QUANT_SMALL; i++)
-        q[i] = (uint8_t)(quant_round(x[i] * inv, -mid, mid - 1) + mid);
+    quant_fit_load(f, src, *importance, QUANT_SMALL, QUANT_MAGNITUDE);
+    if (*importance)
+        *importance += QUANT_SMALL;
 }
 
-// Codes 0..top from the block's smallest value up.
-static void encode_affine(const float *x, uint8_t *scale, uint8_t *smallest, int top, uint8_t q[QUANT_SMALL])
+// Codes 0..2*mid-1 around mid.
+static void encode_centered(const quant_fit_block *f, uint8_t *scale, int mid, uint8_t q[QUANT_SMALL])
 {
-    float lo = x[0], hi = x[0];
-    for (int i = 1; i < QUANT_SMALL; i++) {
-        lo = x[i] < lo ? x[i] : lo;
-        hi = x[i] > hi ? x[i] : hi;
-    }
-    float m = quant_store_scale(smallest, lo);
-    float inv = quant_inverse(quant_store_scale(scale, (hi - lo) / (float)top));
+    const quant_grid codes = {-mid, mid - 1, NULL};
+    float d = quant_fit_store(f, scale, quant_fit_scale(&codes, f->x, f->w, QUANT_SMALL));
     for (int i = 0; i < QUANT_SMALL; i++)
-        q[i] = (uint8_t)quant_round((x[i] - m) * inv, 0, top);
+        q[i] = (uint8_t)(quant_round(f->x[i] * quant_inverse(d), -mid, mid - 1) + mid);
+}
+
+// Codes 0..top from an offset up.
+static void encode_affine(const quant_fit_block *f, uint8_t *scale, uint8_t *smallest, int top,
+                          uint8_t q[QUANT_SMALL])
+{
+    quant_affine fit = quant_fit_affine(f->x, f->w, QUANT_SMALL, top, true);
+    float m = quant_fit_store(f, smallest, -fit.offset);
+    float inv = quant_inverse(quant_fit_store(f, scale, fit.scale));
+    for (int i = 0; i < QUANT_SMALL; i++)
+        q[i] = (uint8_t)quant_round((f->x[i] - m) * inv, 0, top);
 }
 
 static void store_nibbles(const uint8_t q[QUANT_SMALL], uint8_t *out)
@@ -119,39 +125,47 @@ static void store_fifth_bits(const uint8_t q[QUANT_SMALL], uint8_t *out)
     quant_store_u32(out, bits);
 }
 
-void quant_legacy_q4_0_encode(const float *src, void *dst, size_t n)
+void quant_legacy_q4_0_fit(const float *src, void *dst, size_t n, const float *importance)
 {
     uint8_t *b = dst, q[QUANT_SMALL];
+    quant_fit_block f;
     for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 18) {
-        encode_centered(src, b, 8, q);
+        load(&f, src, &importance);
+        encode_centered(&f, b, 8, q);
         store_nibbles(q, b + 2);
     }
 }
 
-void quant_legacy_q4_1_encode(const float *src, void *dst, size_t n)
+void quant_legacy_q4_1_fit(const float *src, void *dst, size_t n, const float *importance)
 {
     uint8_t *b = dst, q[QUANT_SMALL];
+    quant_fit_block f;
     for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 20) {
-        encode_affine(src, b, b + 2, 15, q);
+        load(&f, src, &importance);
+        encode_affine(&f, b, b + 2, 15, q);
         store_nibbles(q, b + 4);
     }
 }
 
-void quant_legacy_q5_0_encode(const float *src, void *dst, size_t n)
+void quant_legacy_q5_0_fit(const float *src, void *dst, size_t n, const float *importance)
 {
     uint8_t *b = dst, q[QUANT_SMALL];
+    quant_fit_block f;
     for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 22) {
-        encode_centered(src, b, 16, q);
+        load(&f, src, &importance);
+        encode_centered(&f, b, 16, q);
         store_fifth_bits(q, b + 2);
         store_nibbles(q, b + 6);
     }
 }
 
-void quant_legacy_q5_1_encode(const float *src, void *dst, size_t n)
+void quant_legacy_q5_1_fit(const float *src, void *dst, size_t n, const float *importance)
 {
     uint8_t *b = dst, q[QUANT_SMALL];
+    quant_fit_block f;
     for (const float *end = src + n; src < end; src += QUANT_SMALL, b += 24) {
-        encode_affine(src, b, b + 2, 31, q);
+        load(&f, src, &importance);
+        encode_affine(&f, b, b + 2, 31, q);
         store_fifth_bits(q, b + 4);
         store_nibbles(q, b + 8);
     }

@@ -21,8 +21,11 @@ enum quant_type {
 
 // Decodes n values (a multiple of block_elems) of one row.
 typedef void quant_decode_fn(const void *src, float *dst, size_t n);
-// Encodes n values; NULL where irori has no encoder yet.
+// Encodes n values (a multiple of block_elems) of one row; NULL where irori has no encoder.
 typedef void quant_encode_fn(const float *src, void *dst, size_t n);
+// The same with importance[i] >= 0, finite: how much an error in column i counts beside the others. NULL: all alike, which
+// is what `encode` does. NULL for types in which there is nothing to weigh, for which `encode` is all there is.
+typedef void quant_fit_fn(const float *src, void *dst, size_t n, const float *importance);
 
 typedef struct quant_info {
     const char *name;      // "Q4_K", as files and people call it
@@ -30,6 +33,7 @@ typedef struct quant_info {
     uint32_t block_bytes;
     quant_decode_fn *decode;
     quant_encode_fn *encode;
+    quant_fit_fn *fit;
 } quant_info;
 
 // NULL for a number that is no known type.
