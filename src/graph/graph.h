@@ -65,6 +65,8 @@ enum graph_gate {
     GRAPH_SILU,
     GRAPH_GELU,       // by erf
     GRAPH_GELU_TANH,  // by tanh
+    GRAPH_TANH,
+    GRAPH_CLAMPED,  // gpt-oss's clamped SiLU, see KERN_CLAMPED
 };
 
 // How a row is normalised.
@@ -99,6 +101,9 @@ typedef struct graph_attention {
     float softcap;  // > 0: scores are softcap * tanh(s / softcap)
     float scale;    // of the scores, usually 1/sqrt(head_dim)
     float eps;      // of the head norms
+    bool
+        both_ways;  // a token sees all of its sequence in the batch; with a window, what is at most half of it away
+    const float *sinks;  // [heads] a score more for each head, of a key without a value (gpt-oss); NULL: none
 } graph_attention;
 
 // How experts are chosen: the `used` highest scores win, the lower number where they are equal. Their weights are the

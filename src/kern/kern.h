@@ -154,6 +154,9 @@ enum kern_gate {
     KERN_SILU,       // x / (1 + e^-x)
     KERN_GELU,       // x * (1 + erf(x / sqrt 2)) / 2
     KERN_GELU_TANH,  // the same with erf by tanh (Hendrycks & Gimpel 2016)
+    KERN_TANH,
+    KERN_CLAMPED,  // gpt-oss: g / (1 + e^-1.702g), g = min(x, 7); its up becomes clamp(up, -7, 7) + 1
+    KERN_GATES
 };
 
 // ---- The table ---------------------------------------------------------------------------------------------

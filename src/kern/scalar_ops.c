@@ -4,6 +4,7 @@
 
 #include "kern/kv.h"
 #include "kern/overlay.h"
+#include "kern/types.h"
 
 // q = x * (127 / max), rounded to nearest even as the hardware conversions do; returns max / 127.
 static float quantize_run(const float *x, int n, int8_t *q)
@@ -83,14 +84,24 @@ static float gate_of(enum kern_gate f, float x)
         float z = 1.59576912f * x * (1.0f + 0.044715f * x * x);  // tanh z = 2 / (1 + e^-2z) - 1
         return x / (1.0f + expf(-z));
     }
+    case KERN_TANH: return tanhf(x);
+    case KERN_CLAMPED: {
+        float g = fminf(x, KERN_CLAMP);
+        return g / (1.0f + expf(-KERN_STEEP * g));
+    }
     default: return x / (1.0f + expf(-x));
     }
+}
+
+static float up_of(enum kern_gate f, float u)
+{
+    return f == KERN_CLAMPED ? fmaxf(-KERN_CLAMP, fminf(u, KERN_CLAMP)) + 1.0f : u;
 }
 
 static void glu(enum kern_gate f, const float *gate, const float *up, int n, float *y)
 {
     for (int i = 0; i < n; i++)
-        y[i] = gate_of(f, gate[i]) * (up ? up[i] : 1.0f);
+        y[i] = gate_of(f, gate[i]) * (up ? up_of(f, up[i]) : 1.0f);
 }
 
 static void softcap(const float *x, int n, float cap, float *y)

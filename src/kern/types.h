@@ -55,6 +55,10 @@ KERN_INLINE bool kern_has_min(int type)
     return type == QT_Q4_1 || type == QT_Q5_1 || type == QT_Q2_K || type == QT_Q4_K || type == QT_Q5_K;
 }
 
+// KERN_CLAMPED: where values are clamped, and how steep the gate is (the gpt-oss model card, arXiv 2508.10925).
+#define KERN_CLAMP 7.0f
+#define KERN_STEEP 1.702f
+
 // Columns that share one scale.
 KERN_INLINE int kern_sub_columns(int type)
 {

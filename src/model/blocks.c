@@ -98,6 +98,8 @@ void build_attention_block(build *b, int layer, build_stream *x, const build_sty
         q_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_q_norm.weight", layer);
         k_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_k_norm.weight", layer);
     }
+    if (s->sinks)
+        att.sinks = build_vector(b, p->heads, false, "blk.%d.attn_sinks.weight", layer);
     if (b->rc)
         return;
     graph_store(&b->m->graph, qkv[0], qkv[1], qkv[2], q_norm, k_norm, att);
@@ -130,7 +132,7 @@ static void project_gate(build *b, int layer, int x, int *gate_up)
 void build_ff_block(build *b, int layer, build_stream *x, const build_style *s)
 {
     const model_params *p = &b->m->params;
-    int h = build_norm(b, layer, "ffn_norm", x, s), gate_up[2] = {0, GRAPH_NONE};
+    int h = build_norm(b, layer, s->ff_norm ? s->ff_norm : "ffn_norm", x, s), gate_up[2] = {0, GRAPH_NONE};
     if (s->no_gate)
         gate_up[0] = project(b, layer, "ffn_up", h, p->ff, p->width);
     else

@@ -21,7 +21,8 @@ typedef struct model_arch {
 
 // All architectures, ended by a NULL name entry.
 extern const model_arch *const model_archs[];
-extern const model_arch model_arch_llama, model_arch_qwen2, model_arch_qwen3, model_arch_qwen3moe;
+extern const model_arch model_arch_llama, model_arch_qwen2, model_arch_qwen3, model_arch_qwen3moe,
+    model_arch_gpt_oss;
 
 int build_fail(build *b, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
 
@@ -62,6 +63,8 @@ typedef struct build_style {
     bool biases;      // Q, K and V must have biases; any other bias is honoured where the file has it
     bool no_gate;     // feed-forward: down(f(up x)), without a gate
     bool positions;   // learned, from position_embd
+    bool sinks;       // a sink's score for each head (attn_sinks)
+    const char *ff_norm;   // the norm before the feed-forward; NULL: ffn_norm
     enum graph_gate gate;  // f of the feed-forward
     int rope;
     int window;

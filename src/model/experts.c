@@ -32,7 +32,8 @@ void build_experts_block(build *b, int layer, build_stream *x, const build_style
 {
     static const char *const names[2] = {"ffn_gate_exps", "ffn_up_exps"};
     const model_params *p = &b->m->params;
-    int h = build_norm(b, layer, "ffn_norm", x, s), w[2], scores, sorted, gate_up[2], out;
+    int h = build_norm(b, layer, s->ff_norm ? s->ff_norm : "ffn_norm", x, s), w[2], scores, sorted,
+        gate_up[2], out;
     const float *bias[2];
     int router = build_matrix(b, p->experts, p->width, "blk.%d.ffn_gate_inp.weight", layer);
     const float *router_bias = build_vector(b, p->experts, true, "blk.%d.ffn_gate_inp.bias", layer);

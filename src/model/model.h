@@ -19,7 +19,8 @@ typedef struct model_params {
     int rope_dims;  // values of a head that turn
     float rope_base;
     bool rope_neox;
-    int window;  // 0: full attention
+    int window;        // 0: full attention
+    bool yarn_smooth;  // YaRN's ramp begins and ends where it is computed to, not at whole pairs
 } model_params;
 
 typedef struct model {

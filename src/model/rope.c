@@ -20,10 +20,10 @@ static void yarn(build *b, float *inv_freq, float *scale, float factor, float or
     const model_params *p = &b->m->params;
     float fast = build_f32_or(b, "rope.scaling.yarn_beta_fast", 32),
           slow = build_f32_or(b, "rope.scaling.yarn_beta_slow", 1);
-    double low = floor(pair_at_turns(fast, p->rope_dims, p->rope_base, original));
-    double high = ceil(pair_at_turns(slow, p->rope_dims, p->rope_base, original));
-    low = MAX(low, 0);
-    high = MIN(high, p->rope_dims - 1);
+    double low = pair_at_turns(fast, p->rope_dims, p->rope_base, original);
+    double high = pair_at_turns(slow, p->rope_dims, p->rope_base, original);
+    low = MAX(p->yarn_smooth ? low : floor(low), 0);
+    high = MIN(p->yarn_smooth ? high : ceil(high), p->rope_dims - 1);
     for (int i = 0; i < p->rope_dims / 2; i++) {
         double ramp = (i - low) / MAX(high - low, 0.001);
         double keep = 1 - MAX(0.0, MIN(1.0, ramp));

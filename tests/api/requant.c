@@ -15,7 +15,8 @@ typedef struct source {
 
 static bool changes(const gguf_tensor *t, int type)
 {
-    return t->n_dims >= 2 && quant_row_bytes(type, t->dims[0]) > 0;
+    // Routers stay as they are, here and in published files: another rounding would choose other experts.
+    return t->n_dims >= 2 && !strstr(t->name, "ffn_gate_inp") && quant_row_bytes(type, t->dims[0]) > 0;
 }
 
 // The whole tensor in its new form, handed out piece by piece.

@@ -17,7 +17,9 @@ class Random(cli.Case):
 
     def test_every_type_is_finite(self):
         text = self.file("text", "the rest is there " * 12)
-        for shape, types in (("qwen3-tiny", TYPES), ("llama-tiny", ("F16", "Q8_0", "Q5_K_M"))):
+        few = ("F16", "Q8_0", "Q5_K_M", "MXFP4")
+        for shape, types in (("qwen3-tiny", TYPES), ("llama-tiny", few), ("mixtral-tiny", few),
+                             ("qwen3moe-tiny", few + ("IQ3_S",)), ("gpt-oss-tiny", few)):
             for t in types:
                 path = str(self.folder / "m.gguf")
                 self.make(shape, t, path)

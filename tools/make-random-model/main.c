@@ -65,8 +65,8 @@ static tensor *next_tensor(job *j)
     return t;
 }
 
-// A matrix of `rows` rows of `width` values. layer -1: not of a layer.
-static void matrix(job *j, int layer, const char *part, int width, int rows)
+// `parts` matrices (0: one, of two dimensions) of `rows` rows of `width` values. layer -1: not of a layer.
+static void matrices(job *j, int layer, const char *part, int width, int rows, int parts)
 {
     char name[64];
     if (layer < 0)
@@ -76,8 +76,13 @@ static void matrix(job *j, int layer, const char *part, int width, int rows)
     tensor *t = next_tensor(j);
     int type = mix_type(&j->types, j->s, layer, part);
     blocks_init(&t->blocks, type, hash_combine(j->seed, name, strlen(name)));
-    uint64_t dims[2] = {(uint64_t)width, (uint64_t)rows};
-    gguf_writer_tensor(j->w, name, type, 2, dims, fill_random, t);
+    uint64_t dims[3] = {(uint64_t)width, (uint64_t)rows, (uint64_t)parts};
+    gguf_writer_tensor(j->w, name, type, parts ? 3 : 2, dims, fill_random, t);
+}
+
+static void matrix(job *j, int layer, const char *part, int width, int rows)
+{
+    matrices(j, layer, part, width, rows, 0);
 }
 
 static void vector(job *j, int layer, const char *part, int width, gguf_fill_fn *fill)
@@ -91,6 +96,42 @@ static void vector(job *j, int layer, const char *part, int width, gguf_fill_fn 
     gguf_writer_tensor(j->w, name, QT_F32, 1, dims, fill, next_tensor(j));
 }
 
+// A vector of small values: a bias, or several in one.
+static void bias(job *j, int layer, const char *part, int width, int rows)
+{
+    char name[64];
+    snprintf(name, sizeof name, "blk.%d.%s", layer, part);
+    tensor *t = next_tensor(j);
+    blocks_init(&t->blocks, QT_F32, hash_combine(j->seed, name, strlen(name)));
+    uint64_t dims[2] = {(uint64_t)width, (uint64_t)rows};
+    gguf_writer_tensor(j->w, name, QT_F32, rows > 1 ? 2 : 1, dims, fill_random, t);
+}
+
+static void experts(job *j, int i)
+{
+    const shape *s = j->s;
+    matrix(j, i, "ffn_gate_inp", s->width, s->experts);
+    matrices(j, i, "ffn_gate_exps", s->width, s->ff, s->experts);
+    matrices(j, i, "ffn_up_exps", s->width, s->ff, s->experts);
+    matrices(j, i, "ffn_down_exps", s->ff, s->width, s->experts);
+}
+
+// What gpt-oss has beside the others: a bias for every matrix, and sinks.
+static void oss_biases(job *j, int i)
+{
+    const shape *s = j->s;
+    int q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    bias(j, i, "attn_q.bias", q, 1);
+    bias(j, i, "attn_k.bias", kv, 1);
+    bias(j, i, "attn_v.bias", kv, 1);
+    bias(j, i, "attn_output.bias", s->width, 1);
+    bias(j, i, "attn_sinks.weight", s->heads, 1);
+    bias(j, i, "ffn_gate_inp.bias", s->experts, 1);
+    bias(j, i, "ffn_gate_exps.bias", s->ff, s->experts);
+    bias(j, i, "ffn_up_exps.bias", s->ff, s->experts);
+    bias(j, i, "ffn_down_exps.bias", s->width, s->experts);
+}
+
 static void layer(job *j, int i)
 {
     const shape *s = j->s;
@@ -99,12 +140,19 @@ static void layer(job *j, int i)
     matrix(j, i, "attn_q", s->width, q);
     matrix(j, i, "attn_k", s->width, kv);
     matrix(j, i, "attn_v", s->width, kv);
-    if (strcmp(s->arch, "qwen3") == 0) {
+    bool oss = strcmp(s->arch, "gpt-oss") == 0;
+    if (strncmp(s->arch, "qwen3", 5) == 0) {
         vector(j, i, "attn_q_norm", s->head_dim, fill_ones);
         vector(j, i, "attn_k_norm", s->head_dim, fill_ones);
     }
     matrix(j, i, "attn_output", q, s->width);
-    vector(j, i, "ffn_norm", s->width, fill_ones);
+    vector(j, i, oss ? "post_attention_norm" : "ffn_norm", s->width, fill_ones);
+    if (s->experts) {
+        experts(j, i);
+        if (oss)
+            oss_biases(j, i);
+        return;
+    }
     matrix(j, i, "ffn_gate", s->width, s->ff);
     matrix(j, i, "ffn_up", s->width, s->ff);
     matrix(j, i, "ffn_down", s->ff, s->width);
@@ -145,6 +193,18 @@ static void metadata(job *j)
     arch_u32(j, "vocab_size", s->vocab);
     arch_f32(j, "attention.layer_norm_rms_epsilon", s->norm_eps);
     arch_f32(j, "rope.freq_base", s->rope_base);
+    if (s->experts) {
+        arch_u32(j, "expert_count", s->experts);
+        arch_u32(j, "expert_used_count", s->used);
+        arch_u32(j, "expert_feed_forward_length", s->ff);
+    }
+    if (strcmp(s->arch, "gpt-oss") == 0) {
+        arch_u32(j, "attention.sliding_window", 128);
+        snprintf(name, sizeof name, "%s.rope.scaling.type", s->arch);
+        gguf_writer_str(j->w, name, "yarn", 4);
+        arch_f32(j, "rope.scaling.factor", 32);
+        arch_u32(j, "rope.scaling.original_context_length", 4096);
+    }
 }
 
 static int write_model(job *j, const char *path, err *e)

@@ -53,6 +53,6 @@ int mix_type(const mix *m, const shape *s, int layer, const char *part)
 {
     if (layer < 0)
         return strcmp(part, "output") == 0 || s->tied ? m->head : m->base;
-    bool favoured = strcmp(part, "attn_v") == 0 || strcmp(part, "ffn_down") == 0;
+    bool favoured = strcmp(part, "attn_v") == 0 || strncmp(part, "ffn_down", 8) == 0;
     return favoured && gets_better(layer, s->layers) ? m->better : m->base;
 }

@@ -16,6 +16,7 @@ typedef struct shape {
     float rope_base, norm_eps;
     float rope_stretch;  // Llama 3's factor for the slow pairs; 0: none
     bool tied;           // token_embd.weight is also the output matrix
+    int experts, used;   // 0: none; then ff is the size of each
 } shape;
 
 // shapes.c

@@ -87,7 +87,8 @@ typedef struct control {
 } control;
 
 typedef struct family {
-    const char *arch, *pre, *template;
+    const char *arch;  // what general.architecture begins with
+    const char *pre, *template;
     int reserved;  // ids kept for control tokens
     control controls[6];
     int bos, eos;
@@ -103,6 +104,19 @@ static const family families[] = {
      .controls = {{0, "<|endoftext|>"}, {1, "<|im_start|>"}, {2, "<|im_end|>"}},
      .template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
                  "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"},
+    {.arch = "gpt-oss",
+     .pre = "gpt-4o",
+     .reserved = 256,
+     .bos = 0,
+     .eos = 4,
+     .controls = {{0, "<|startoftext|>"},
+                  {4, "<|return|>"},
+                  {7, "<|channel|>"},
+                  {8, "<|start|>"},
+                  {9, "<|end|>"},
+                  {10, "<|message|>"}},
+     .template = "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}"
+                 "{% if add_generation_prompt %}<|start|>assistant<|channel|>final<|message|>{% endif %}"},
     {.arch = "llama",
      .pre = "llama-bpe",
      .reserved = 256,
@@ -168,7 +182,9 @@ static int write_all(gguf_writer *w, const shape *s, const family *f, list *toke
 
 int vocab_write(gguf_writer *w, const shape *s)
 {
-    const family *f = strcmp(s->arch, families[0].arch) == 0 ? &families[0] : &families[1];
+    const family *f = families;
+    while (strncmp(s->arch, f->arch, strlen(f->arch)) != 0)
+        f++;
     list tokens = {0}, merges = {0};
     buf types;
     buf_init(&types);

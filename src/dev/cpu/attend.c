@@ -22,6 +22,7 @@ enum {
 
 typedef struct tile {
     int token, tokens;  // the batch's tokens [token, token + tokens), of one sequence
+    int end;            // the position after that sequence's last in the batch
     int kv_head;
     int head, heads;        // query heads [head, head + heads) of the model, all of this KV head
     int first_span, spans;  // spans [first_span, first_span + spans) hold what its rows may see
@@ -35,9 +36,17 @@ typedef struct tiling {
     int part_heads;  // query heads a tile takes of a group
     int parts;       // tiles that make up a group
     int tokens;      // tokens a tile takes
-    // The run of tokens the walk is at:
-    int first_tile, token, run;
+    // The run of tokens the walk is at, and the token after the last of its sequence:
+    int first_tile, token, run, seq_end;
 } tiling;
+
+// The positions [*from, *to) that a token of a tile sees.
+static void sight(const cpu_plan *p, const graph_attention *at, int token, int end, int *from, int *to)
+{
+    const int pos = p->batch->pos[token], window = at->window, half = window / 2;
+    *to = !at->both_ways ? pos + 1 : window > 0 ? MIN(end, pos + half + 1) : end;
+    *from = window > 0 ? MAX(0, at->both_ways ? pos - half : pos + 1 - window) : 0;
+}
 
 static void tiling_start(tiling *w, const cpu_plan *p, const graph_attention *at)
 {
@@ -64,6 +73,16 @@ static int run_length(const tiling *w)
     return n;
 }
 
+// The position after the last one that the walk's sequence has in the batch.
+static int sequence_end(tiling *w)
+{
+    const dev_batch *b = w->p->batch;
+    if (w->seq_end <= w->token)
+        for (w->seq_end = w->token; w->seq_end < b->n_tokens && b->seq[w->seq_end] == b->seq[w->token];)
+            w->seq_end++;
+    return b->pos[w->seq_end - 1] + 1;
+}
+
 // Tile number i; calls must come with rising i. False when there are not so many.
 static bool tiling_at(tiling *w, int i, tile *out)
 {
@@ -80,10 +99,12 @@ static bool tiling_at(tiling *w, int i, tile *out)
     *out = (tile){.token = w->token, .tokens = w->run, .kv_head = in_run / w->parts};
     out->head = out->kv_head * w->group + part * w->part_heads;
     out->heads = MIN(w->part_heads, w->group - part * w->part_heads);
-    int last = w->p->batch->pos[w->token + w->run - 1], first = w->p->batch->pos[w->token];
-    int oldest = w->at->window > 0 ? MAX(0, first + 1 - w->at->window) : 0;
-    out->first_span = oldest / SPAN;
-    out->spans = last / SPAN + 1 - out->first_span;
+    out->end = sequence_end(w);
+    int first, last, unused;
+    sight(w->p, w->at, w->token, out->end, &first, &unused);
+    sight(w->p, w->at, w->token + w->run - 1, out->end, &unused, &last);
+    out->first_span = first / SPAN;
+    out->spans = (last - 1) / SPAN + 1 - out->first_span;
     return true;
 }
 
@@ -166,9 +187,11 @@ static void add_mass(const cpu_plan *p, const graph_attention *at, const tile *t
 {
     const dev_batch *b = p->batch;
     const dev_kv_view *view = &b->views[b->seq[t->token]];
-    const int rows = t->tokens * t->heads, last = b->pos[t->token + t->tokens - 1] / DEV_PAGE;
+    int from, to;
+    sight(p, at, t->token + t->tokens - 1, t->end, &from, &to);
+    const int rows = t->tokens * t->heads;
     uint64_t mass[SPAN_PAGES] = {0};
-    const int pages = MIN(SPAN_PAGES, last + 1 - span * SPAN_PAGES);
+    const int pages = MIN(SPAN_PAGES, (to - 1) / DEV_PAGE + 1 - span * SPAN_PAGES);
     for (int i = 0; i < t->tokens; i++) {
         const int weight = mass_weight(b, t->token + i);
         for (int r = i * t->heads; weight && r < (i + 1) * t->heads; r++) {
@@ -246,7 +269,9 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
 {
     int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
     const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
-    int last = p->batch->pos[t->token + t->tokens - 1];
+    int from, to;
+    sight(p, at, t->token + t->tokens - 1, t->end, &from, &to);
+    const int last = to - 1;
     kern_attn a = {.rows = rows,
                    .hd = hd,
                    .q = q,
@@ -260,9 +285,9 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
     for (int page = span * SPAN_PAGES; page < (span + 1) * SPAN_PAGES && page * DEV_PAGE <= last; page++) {
         bool any = false;
         for (int r = 0; r < rows; r++) {
-            int pos = p->batch->pos[t->token + r / t->heads];
-            visible[r] = MAX(0, MIN(DEV_PAGE, pos + 1 - page * DEV_PAGE));
-            first[r] = at->window > 0 ? MAX(0, MIN(DEV_PAGE, pos + 1 - at->window - page * DEV_PAGE)) : 0;
+            sight(p, at, t->token + r / t->heads, t->end, &from, &to);
+            visible[r] = MAX(0, MIN(DEV_PAGE, to - page * DEV_PAGE));
+            first[r] = MAX(0, MIN(DEV_PAGE, from - page * DEV_PAGE));
             any |= visible[r] > first[r];
         }
         const dev_kv_block *block = view->pages[page]->block[at->layer];
@@ -273,6 +298,19 @@ static void attend_span(const cpu_plan *p, const graph_attention *at, const tile
             memcpy(trail + rows, s.l, (size_t)rows * sizeof *s.l);
             trail += 2 * rows;
         }
+    }
+}
+
+// The sinks take their part of the weight.
+static void add_sinks(const graph_attention *at, const tile *t, state s)
+{
+    for (int r = 0; at->sinks && r < t->tokens * t->heads; r++) {
+        const float sink = at->sinks[t->head + r % t->heads], m = fmaxf(s.m[r], sink);
+        const float a = expf(s.m[r] - m);
+        s.m[r] = m;
+        s.l[r] = s.l[r] * a + expf(sink - m);
+        for (int i = 0; i < at->head_dim; i++)
+            s.o[r * at->head_dim + i] *= a;
     }
 }
 
@@ -310,6 +348,7 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
             attend_span(p, &op->att, &t, t.first_span + i, q, span, mass ? trails + (size_t)i * each : NULL);
             state_merge(all, span, rows, hd);
         }
+        add_sinks(&op->att, &t, all);
         for (int i = 0; mass && i < t.spans; i++)
             add_mass(p, &op->att, &t, t.first_span + i, trails + (size_t)i * each, all);
         finish(p, op, &t, all);
@@ -343,6 +382,7 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
         float *part = p->partial + (size_t)(from * spans) * each;
         for (int i = 0; i < t.spans; i++)
             state_merge(all, state_at(part + (size_t)i * each, most), t.tokens * t.heads, hd);
+        add_sinks(&op->att, &t, all);
         for (int i = 0; i < t.spans; i++)
             add_mass(p, &op->att, &t, t.first_span + i, part + (size_t)i * each + trail, all);
         finish(p, op, &t, all);

@@ -110,8 +110,11 @@ void cpu_norm(cpu_worker *w, const graph_op *op, int index)
     }
 }
 
-static const enum kern_gate gates[] = {
-    [GRAPH_SILU] = KERN_SILU, [GRAPH_GELU] = KERN_GELU, [GRAPH_GELU_TANH] = KERN_GELU_TANH};
+static const enum kern_gate gates[] = {[GRAPH_SILU] = KERN_SILU,
+                                       [GRAPH_GELU] = KERN_GELU,
+                                       [GRAPH_GELU_TANH] = KERN_GELU_TANH,
+                                       [GRAPH_TANH] = KERN_TANH,
+                                       [GRAPH_CLAMPED] = KERN_CLAMPED};
 
 void cpu_glu(cpu_worker *w, const graph_op *op, int index)
 {

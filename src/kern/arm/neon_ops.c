@@ -126,8 +126,19 @@ KERN_INLINE float32x4_t gate_of(enum kern_gate f, float32x4_t x)
     switch (f) {
     case KERN_GELU: return kern_gelu_neon(x);
     case KERN_GELU_TANH: return kern_gelu_tanh_neon(x);
+    case KERN_TANH: return kern_tanh_neon(x);
+    case KERN_CLAMPED: {
+        float32x4_t g = vminq_f32(x, vdupq_n_f32(KERN_CLAMP)), a = vdupq_n_f32(KERN_STEEP);
+        return vdivq_f32(kern_silu_neon(vmulq_f32(g, a)), a);
+    }
     default: return kern_silu_neon(x);
     }
+}
+
+KERN_INLINE float32x4_t up_of(enum kern_gate f, float32x4_t u)
+{
+    const float32x4_t most = vdupq_n_f32(KERN_CLAMP), least = vdupq_n_f32(-KERN_CLAMP);
+    return f == KERN_CLAMPED ? vaddq_f32(vmaxq_f32(least, vminq_f32(u, most)), vdupq_n_f32(1.0f)) : u;
 }
 
 static void glu(enum kern_gate f, const float *gate, const float *up, int n, float *y)
@@ -135,14 +146,17 @@ static void glu(enum kern_gate f, const float *gate, const float *up, int n, flo
     int i = 0;
     for (; i + 4 <= n; i += 4) {
         float32x4_t g = gate_of(f, vld1q_f32(gate + i));
-        vst1q_f32(y + i, up ? vmulq_f32(g, vld1q_f32(up + i)) : g);
+        vst1q_f32(y + i, up ? vmulq_f32(g, up_of(f, vld1q_f32(up + i))) : g);
     }
-    float g[4] = {0};
-    for (int j = i; j < n; j++)
+    float g[4] = {0}, u[4] = {0};
+    for (int j = i; j < n; j++) {
         g[j - i] = gate[j];
-    vst1q_f32(g, gate_of(f, vld1q_f32(g)));
+        u[j - i] = up ? up[j] : 0.0f;
+    }
+    float32x4_t last = gate_of(f, vld1q_f32(g));
+    vst1q_f32(g, up ? vmulq_f32(last, up_of(f, vld1q_f32(u))) : last);
     for (int j = i; j < n; j++)
-        y[j] = up ? g[j - i] * up[j] : g[j - i];
+        y[j] = g[j - i];
 }
 
 static float32x4_t capped(float32x4_t x, float cap)

@@ -153,8 +153,21 @@ KERN_INLINE __m256 gate_of(enum kern_gate f, __m256 x)
     switch (f) {
     case KERN_GELU: return kern_gelu_avx2(x);
     case KERN_GELU_TANH: return kern_gelu_tanh_avx2(x);
+    case KERN_TANH: return kern_tanh_avx2(x);
+    case KERN_CLAMPED: {
+        __m256 g = _mm256_min_ps(x, _mm256_set1_ps(KERN_CLAMP)), a = _mm256_set1_ps(KERN_STEEP);
+        return _mm256_div_ps(kern_silu_avx2(_mm256_mul_ps(g, a)), a);
+    }
     default: return kern_silu_avx2(x);
     }
+}
+
+KERN_INLINE __m256 up_of(enum kern_gate f, __m256 u)
+{
+    const __m256 most = _mm256_set1_ps(KERN_CLAMP), least = _mm256_set1_ps(-KERN_CLAMP);
+    return f == KERN_CLAMPED
+               ? _mm256_add_ps(_mm256_max_ps(least, _mm256_min_ps(u, most)), _mm256_set1_ps(1.0f))
+               : u;
 }
 
 KERN_INLINE void glu_run(enum kern_gate f, const float *gate, const float *up, int n, float *y)
@@ -163,7 +176,7 @@ KERN_INLINE void glu_run(enum kern_gate f, const float *gate, const float *up, i
         __m256i lanes = kern_lanes_avx2(n - i);
         __m256 g = gate_of(f, _mm256_maskload_ps(gate + i, lanes));
         if (up)
-            g = _mm256_mul_ps(g, _mm256_maskload_ps(up + i, lanes));
+            g = _mm256_mul_ps(g, up_of(f, _mm256_maskload_ps(up + i, lanes)));
         _mm256_maskstore_ps(y + i, lanes, g);
     }
 }
@@ -173,6 +186,8 @@ static void glu(enum kern_gate f, const float *gate, const float *up, int n, flo
     switch (f) {
     case KERN_GELU: glu_run(KERN_GELU, gate, up, n, y); break;
     case KERN_GELU_TANH: glu_run(KERN_GELU_TANH, gate, up, n, y); break;
+    case KERN_TANH: glu_run(KERN_TANH, gate, up, n, y); break;
+    case KERN_CLAMPED: glu_run(KERN_CLAMPED, gate, up, n, y); break;
     default: glu_run(KERN_SILU, gate, up, n, y); break;
     }
 }

@@ -134,8 +134,21 @@ KERN_INLINE __m512 gate_of(enum kern_gate f, __m512 x)
     switch (f) {
     case KERN_GELU: return avx512_gelu(x);
     case KERN_GELU_TANH: return avx512_gelu_tanh(x);
+    case KERN_TANH: return avx512_tanh(x);
+    case KERN_CLAMPED: {
+        __m512 g = _mm512_min_ps(x, _mm512_set1_ps(KERN_CLAMP)), a = _mm512_set1_ps(KERN_STEEP);
+        return _mm512_div_ps(avx512_silu(_mm512_mul_ps(g, a)), a);
+    }
     default: return avx512_silu(x);
     }
+}
+
+KERN_INLINE __m512 up_of(enum kern_gate f, __m512 u)
+{
+    const __m512 most = _mm512_set1_ps(KERN_CLAMP), least = _mm512_set1_ps(-KERN_CLAMP);
+    return f == KERN_CLAMPED
+               ? _mm512_add_ps(_mm512_max_ps(least, _mm512_min_ps(u, most)), _mm512_set1_ps(1.0f))
+               : u;
 }
 
 KERN_INLINE void glu_run(enum kern_gate f, const float *gate, const float *up, int n, float *y)
@@ -144,7 +157,7 @@ KERN_INLINE void glu_run(enum kern_gate f, const float *gate, const float *up, i
         __mmask16 m = lanes(n - i);
         __m512 g = gate_of(f, _mm512_maskz_loadu_ps(m, gate + i));
         if (up)
-            g = _mm512_mul_ps(g, _mm512_maskz_loadu_ps(m, up + i));
+            g = _mm512_mul_ps(g, up_of(f, _mm512_maskz_loadu_ps(m, up + i)));
         _mm512_mask_storeu_ps(y + i, m, g);
     }
 }
@@ -154,6 +167,8 @@ static void glu(enum kern_gate f, const float *gate, const float *up, int n, flo
     switch (f) {
     case KERN_GELU: glu_run(KERN_GELU, gate, up, n, y); break;
     case KERN_GELU_TANH: glu_run(KERN_GELU_TANH, gate, up, n, y); break;
+    case KERN_TANH: glu_run(KERN_TANH, gate, up, n, y); break;
+    case KERN_CLAMPED: glu_run(KERN_CLAMPED, gate, up, n, y); break;
     default: glu_run(KERN_SILU, gate, up, n, y); break;
     }
 }
