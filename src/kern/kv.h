@@ -72,21 +72,21 @@ KERN_INLINE float kern_kv_sum16(float *x)
     return x[0];
 }
 
-KERN_INLINE int kern_attn_first(const kern_attn *a, int row)
-{
-    return a->first ? a->first[row] : 0;
-}
+// How an instruction set does the parts of an attention.
+typedef struct kern_kv_steps {
+    int rows;  // that go together, at most KERN_ATTN_ROWS
+    // y = w * x, or y += w * x: x is quantized, w[rows][ldw], y[rows][ldy].
+    void (*multiply)(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy);
+    // y += w * x: x is F16, terms [from, to) of one row.
+    void (*multiply_f16)(const kern_kv *x, const float *w, int from, int to, float *y);
+    // Scores of keys [from, to), some, become weights, those of the others 0; m, l and o move to the new maximum. s is
+    // aligned to 64.
+    void (*soften)(const kern_attn *a, int row, int from, int to, float *s);
+} kern_kv_steps;
 
-// Rows from `row` on, at most `most`, that all see something of the page: those may go together.
-KERN_INLINE int kern_attn_run(const kern_attn *a, int row, int most)
-{
-    int n = 0;
-    while (n < most && row + n < a->rows && kern_attn_first(a, row + n) < a->visible[row + n])
-        n++;
-    return n;
-}
+// Attention in these steps.
+void kern_kv_attend(const kern_attn *a, const kern_kv_steps *steps);
 
-// The attention of rows one after another, in plain C.
 void kern_kv_attn_scalar(const kern_attn *a);
 bool kern_kv_encode_scalar(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low,
                            uint16_t *scales);

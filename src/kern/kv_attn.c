@@ -1,5 +1,5 @@
-// Attention over a page whose keys or values are quantized, in plain C: the numbers that every instruction set
-// must give. kv.h states the steps.
+// Attention over a page whose keys or values are quantized: the way through its steps, and the steps in plain C, which
+// every instruction set must match to the bit. kv.h states them.
 #include <string.h>
 
 #include "kern/kv.h"
@@ -53,34 +53,28 @@ static void prepare(const kern_kv *x, const float *w, factors *f)
     f->base = kern_kv_sum16(lanes);
 }
 
-static float product(const kern_kv *x, const factors *f, int n, float start)
+static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
 {
-    int32_t sum = 0;
-    for (int r = 0; r < x->terms; r++)
-        sum += f->q[r] * kern_kv_code(x, r, n);
-    return fmaf(f->scale, (float)sum, start + f->base);
-}
-
-// score[64] of a row.
-static void scores(const kern_attn *a, int row, float *s)
-{
-    const float *q = a->q + row * a->hd;
-    factors f;
-    if (a->kq->level != KERN_KV_F16)
-        prepare(a->kq, q, &f);
-    for (int t = 0; t < KERN_PAGE; t++)
-        if (a->kq->level != KERN_KV_F16) {
-            s[t] = product(a->kq, &f, t, 0.0f);
-        } else {
-            s[t] = 0.0f;
-            for (int i = 0; i < a->hd; i++)
-                s[t] = fmaf(q[i], quant_f16_to_f32(a->kq->f16[i * KERN_PAGE + t]), s[t]);
+    for (int t = 0; t < rows; t++, w += ldw, y += ldy) {
+        factors f;
+        prepare(x, w, &f);
+        for (int n = 0; n < x->outs; n++) {
+            int32_t sum = 0;
+            for (int r = 0; r < x->terms; r++)
+                sum += f.q[r] * kern_kv_code(x, r, n);
+            y[n] = fmaf(f.scale, (float)sum, (add ? y[n] : 0.0f) + f.base);
         }
+    }
 }
 
-// Scores of keys [from, to) become weights, those of the others 0; m, l and o move to the new maximum. False when
-// there is none.
-static bool soften(const kern_attn *a, int row, int from, int to, float *s)
+static void multiply_f16(const kern_kv *x, const float *w, int from, int to, float *y)
+{
+    for (int n = 0; n < x->outs; n++)
+        for (int r = from; r < to; r++)
+            y[n] = fmaf(w[r], quant_f16_to_f32(x->f16[r * x->outs + n]), y[n]);
+}
+
+static void soften(const kern_attn *a, int row, int from, int to, float *s)
 {
     float m = a->m[row], lanes[16] = {0}, *o = a->o + row * a->hd;
     for (int t = from; t < to; t++) {
@@ -88,9 +82,11 @@ static bool soften(const kern_attn *a, int row, int from, int to, float *s)
             s[t] = a->softcap * tanh_of(s[t] / a->softcap);
         m = fmaxf(m, s[t]);
     }
-    if (m == -INFINITY)
-        return false;
     m += 0.0f;  // no -0, whose bits would depend on the order of comparisons
+    if (m == -INFINITY) {
+        memset(s, 0, KERN_PAGE * sizeof *s);
+        return;
+    }
     for (int t = 0; t < KERN_PAGE; t++) {
         s[t] = t >= from && t < to && s[t] - m >= KERN_KV_LEAST ? exp_of(s[t] - m) : 0.0f;
         lanes[t % 16] += s[t];
@@ -100,33 +96,55 @@ static bool soften(const kern_attn *a, int row, int from, int to, float *s)
     a->m[row] = m;
     for (int i = 0; i < a->hd; i++)
         o[i] *= shrink;
-    return true;
-}
-
-static void values(const kern_attn *a, int row, int from, int to, const float *w)
-{
-    float *o = a->o + row * a->hd;
-    factors f;
-    if (a->vq->level != KERN_KV_F16)
-        prepare(a->vq, w, &f);
-    for (int i = 0; i < a->hd; i++)
-        if (a->vq->level != KERN_KV_F16) {
-            o[i] = product(a->vq, &f, i, o[i]);
-        } else {
-            for (int t = from; t < to; t++)
-                o[i] = fmaf(w[t], quant_f16_to_f32(a->vq->f16[t * a->hd + i]), o[i]);
-        }
 }
 
 void kern_kv_attn_scalar(const kern_attn *a)
 {
-    float s[KERN_PAGE];
-    for (int row = 0; row < a->rows; row++) {
-        int from = kern_attn_first(a, row), to = a->visible[row];
-        if (from >= to)
-            continue;
-        scores(a, row, s);
-        if (soften(a, row, from, to, s))
-            values(a, row, from, to, s);
+    static const kern_kv_steps steps = {1, multiply, multiply_f16, soften};
+    kern_kv_attend(a, &steps);
+}
+
+static int first_of(const kern_attn *a, int row)
+{
+    return a->first ? a->first[row] : 0;
+}
+
+// Rows from `row` on, at most `most`, that all see something of the page: those may go together.
+static int run_of(const kern_attn *a, int row, int most)
+{
+    int n = 0;
+    while (n < most && row + n < a->rows && first_of(a, row + n) < a->visible[row + n])
+        n++;
+    return n;
+}
+
+static void attend_run(const kern_attn *a, const kern_kv_steps *steps, int row0, int rows)
+{
+    _Alignas(64) float s[KERN_ATTN_ROWS][KERN_PAGE];
+    const float *q = a->q + row0 * a->hd;
+    float *o = a->o + row0 * a->hd;
+    if (a->kq->level != KERN_KV_F16) {
+        steps->multiply(a->kq, rows, q, a->hd, false, s[0], KERN_PAGE);
+    } else {
+        memset(s, 0, (size_t)rows * sizeof s[0]);
+        for (int t = 0; t < rows; t++)
+            steps->multiply_f16(a->kq, q + t * a->hd, 0, a->hd, s[t]);
+    }
+    for (int t = 0; t < rows; t++)
+        steps->soften(a, row0 + t, first_of(a, row0 + t), a->visible[row0 + t], s[t]);
+    if (a->vq->level != KERN_KV_F16)
+        steps->multiply(a->vq, rows, s[0], KERN_PAGE, true, o, a->hd);
+    else
+        for (int t = 0; t < rows; t++)
+            steps->multiply_f16(a->vq, s[t], first_of(a, row0 + t), a->visible[row0 + t], o + t * a->hd);
+}
+
+void kern_kv_attend(const kern_attn *a, const kern_kv_steps *steps)
+{
+    for (int row = 0; row < a->rows;) {
+        int n = run_of(a, row, steps->rows);
+        if (n)
+            attend_run(a, steps, row, n);
+        row += n ? n : 1;
     }
 }

@@ -9,4 +9,5 @@ void kern_overlay_neon(kern_table *t)
     kern_neon_fill_float(t);
     kern_neon_fill_ops(t);
     kern_neon_fill_attn(t);
+    kern_neon_fill_kv(t);
 }

@@ -9,4 +9,5 @@ void kern_overlay_avx2(kern_table *t)
     kern_avx2_fill_float(t);
     kern_avx2_fill_ops(t);
     kern_avx2_fill_attn(t);
+    kern_avx2_fill_kv(t);
 }

@@ -147,7 +147,6 @@ PRODUCT(product_q8, KERN_KV_Q8)
 PRODUCT(product_q4, KERN_KV_Q4)
 PRODUCT(product_q2, KERN_KV_Q2)
 
-// y (+)= w * x for `rows` rows: y[rows][ldy], w[rows][ldw].
 static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
 {
     factors f;
@@ -161,7 +160,6 @@ static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool a
         product_q2(rows, x, &f, add, y, ldy);
 }
 
-// The same with an F16 side, one row, terms [from, to).
 static void multiply_f16(const kern_kv *x, const float *w, int from, int to, float *y)
 {
     for (int b = 0; b < x->outs; b += 16) {
@@ -199,7 +197,6 @@ KERN_INLINE __m512 tanh16(__m512 x)
     return _mm512_sub_ps(one, _mm512_div_ps(_mm512_set1_ps(2.0f), _mm512_add_ps(e, one)));
 }
 
-// Scores of keys [from, to) become weights, those of the others 0; m, l and o move to the new maximum.
 static void soften(const kern_attn *a, int row, int from, int to, float *s)
 {
     const uint64_t below = to >= KERN_PAGE ? ~0ull : (1ull << to) - 1, seen = below & (~0ull << from);
@@ -232,35 +229,10 @@ static void soften(const kern_attn *a, int row, int from, int to, float *s)
     a->m[row] = m;
 }
 
-// At most ROWS rows from row0, all of which see something here.
-static void attend_rows(const kern_attn *a, int row0, int rows)
-{
-    _Alignas(64) float s[ROWS][KERN_PAGE];
-    const float *q = a->q + row0 * a->hd;
-    float *o = a->o + row0 * a->hd;
-    if (a->kq->level == KERN_KV_F16) {
-        memset(s, 0, sizeof s);
-        for (int t = 0; t < rows; t++)
-            multiply_f16(a->kq, q + t * a->hd, 0, a->hd, s[t]);
-    } else {
-        multiply(a->kq, rows, q, a->hd, false, s[0], KERN_PAGE);
-    }
-    for (int t = 0; t < rows; t++)
-        soften(a, row0 + t, kern_attn_first(a, row0 + t), a->visible[row0 + t], s[t]);
-    if (a->vq->level == KERN_KV_F16)
-        for (int t = 0; t < rows; t++)
-            multiply_f16(a->vq, s[t], kern_attn_first(a, row0 + t), a->visible[row0 + t], o + t * a->hd);
-    else
-        multiply(a->vq, rows, s[0], KERN_PAGE, true, o, a->hd);
-}
-
 static void attn_kv(const kern_attn *a)
 {
-    for (int row = 0, n; row < a->rows; row += n ? n : 1) {
-        n = kern_attn_run(a, row, ROWS);
-        if (n)
-            attend_rows(a, row, n);
-    }
+    static const kern_kv_steps steps = {ROWS, multiply, multiply_f16, soften};
+    kern_kv_attend(a, &steps);
 }
 
 void kern_avx512_kv(kern_table *t)
