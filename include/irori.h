@@ -176,7 +176,7 @@ IRORI_API const int32_t *irori_session_tokens(const irori_session *s,
 // that was stopped: add tokens then. Valid until the model next runs.
 IRORI_API const float *irori_session_logits(const irori_session *s);
 // Chooses the next token by the session's sampling, without running it. logprob may be NULL: log-probability of the
-// choice under the model's own distribution.
+// choice under the model's own distribution (among the tokens that the session's grammar allows).
 IRORI_API int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_error *error);
 // One more token for each of n different sessions of one model, in one pass.
 IRORI_API int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size_t n,
@@ -213,6 +213,33 @@ IRORI_API int irori_session_generate(irori_session *s, size_t max_tokens, irori_
                                      irori_generation *out, irori_error *error);
 // Stops the running call on this session soon, with IRORI_CANCELED (IRORI_FINISH_CANCELED for generate). Async-safe.
 IRORI_API void irori_session_cancel(irori_session *s);
+
+// ---- Grammars --------------------------------------------------------------------------------------------------
+// What a session generates can be held to a grammar: every choice is then made among the tokens with which the text
+// can still become a sentence of it, and an end token only where it is one. docs/GRAMMAR.md lists what is supported.
+typedef struct irori_grammar irori_grammar;
+
+typedef enum irori_grammar_kind {
+    IRORI_GRAMMAR_JSON,         // any JSON value; text is not read
+    IRORI_GRAMMAR_JSON_SCHEMA,  // draft 7 or 2020-12 (and draft 4's exclusive bounds)
+    IRORI_GRAMMAR_REGEX,        // ECMA-262; the whole text must match
+    IRORI_GRAMMAR_GBNF
+} irori_grammar_kind;
+
+// after: the grammar begins behind the first occurrence of this text ("</think>"), before it anything may be
+// written but an end; NULL: at once. IRORI_FORMAT: malformed; IRORI_UNSUPPORTED: names the keyword and its place;
+// IRORI_LIMIT: too large. The model must outlive the grammar; its sessions share it. Any thread may make and free
+// grammars, also while a scheduler runs the model.
+IRORI_API int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind kind,
+                                const char *text, size_t bytes, const char *after, irori_error *error);
+IRORI_API void irori_grammar_free(
+    irori_grammar *g);  // sessions that use it keep what they need; NULL is allowed
+
+// Holds what the session generates from here on (irori_session_sample, _generate, irori_sessions_step) to the
+// grammar; NULL: no longer. Tokens put in with irori_session_add* are not held to it, and behind them it starts
+// anew. Truncating takes the grammar back too. A fork has the same grammar at the same place.
+// irori_sessions_step refuses a token that the grammar does not allow (IRORI_INVALID, nothing is run).
+IRORI_API int irori_session_set_grammar(irori_session *s, irori_grammar *g, irori_error *error);
 
 // ---- Serving ---------------------------------------------------------------------------------------------------
 // A scheduler runs many requests at once over one model, on a thread of its own: each step takes one token of every

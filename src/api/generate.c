@@ -17,9 +17,13 @@ int irori_session_sample(irori_session *s, int32_t *id, float *logprob, irori_er
     int rc = need_logits(s, api_err(error));
     if (rc)
         return rc;
-    *id = samp_choose(s->samp, s->logits, s->tokens, s->count);
+    const uint32_t *allowed;
+    rc = api_grammar_mask(s, &allowed, api_err(error));
+    if (rc)
+        return rc;
+    *id = samp_choose_in(s->samp, s->logits, allowed, s->tokens, s->count);
     if (logprob)
-        *logprob = (float)samp_logprob(s->logits, api_vocab(s->m), *id);
+        *logprob = (float)samp_logprob_in(s->logits, api_vocab(s->m), allowed, *id);
     return ST_OK;
 }
 
@@ -46,8 +50,19 @@ int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size
     }
     for (size_t i = 0; i < n; i++)
         atomic_store(&sessions[i]->cancel, false);
+    // Every grammar takes its token before anything is run; when one does not, the others give theirs back.
+    size_t taken = 0;
+    int rc = ST_OK;
+    for (; taken < n && !rc; taken++)
+        rc = api_grammar_accept(sessions[taken], ids[taken], e);
+    if (rc)
+        taken--;
     const float *logits;
-    return api_run(m, rows, n, &logits, e);
+    if (!rc)
+        rc = api_run(m, rows, n, &logits, e);
+    for (size_t i = 0; i < taken && rc; i++)
+        api_grammar_take_back(sessions[i], 1);
+    return rc;
 }
 
 int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first, double *logprob,
@@ -83,6 +98,7 @@ int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size
                                                            ids[at + i + 1]);
         at += n;
     }
+    api_grammar_restart(s);
     return ST_OK;
 }
 
@@ -99,6 +115,86 @@ static bool show(irori_session *s, tok_stream *stream, int32_t id, irori_piece_f
     return piece(ctx, id, s->text.len ? s->text.data : "", s->text.len);
 }
 
+// One answer in the making.
+typedef struct answer {
+    irori_session *s;
+    irori_piece_fn *piece;
+    void *ctx;
+    tok_stream stream;
+    size_t max_tokens;
+    irori_generation g;
+    double first, last;  // when tokens were chosen
+    bool stop;           // the callback wants no more
+} answer;
+
+// Takes a chosen token: counts, shows, and keeps it for the next run.
+static int take_token(answer *a, int32_t id, err *e)
+{
+    irori_session *s = a->s;
+    int rc = api_grammar_accept(s, id, e);
+    if (rc)
+        return rc;
+    if (tok_ids_add(&s->next, &id, 1)) {
+        api_grammar_take_back(s, 1);
+        return err_set(e, ST_NOMEM, "no memory for the tokens of an answer");
+    }
+    a->last = os_seconds();
+    if (a->g.completion_tokens++ == 0)
+        a->first = a->last;
+    bool end = tok_is_eog(s->m->tok, id);
+    a->stop = !end && !show(s, &a->stream, id, a->piece, a->ctx);
+    if (end || a->stop)
+        a->g.finish = IRORI_FINISH_STOP;
+    return s->text.failed ? err_set(e, ST_NOMEM, "no memory for the text of a token") : ST_OK;
+}
+
+// Chooses a token, and takes those that its grammar then forces: they are run in one pass.
+static int choose(answer *a, err *e)
+{
+    irori_session *s = a->s;
+    const uint32_t *allowed;
+    s->next.count = 0;
+    int rc = api_grammar_mask(s, &allowed, e);
+    if (rc)
+        return rc;
+    rc = take_token(a, samp_choose_in(s->samp, s->logits, allowed, s->tokens, s->count), e);
+    if (rc || a->g.finish != IRORI_FINISH_LENGTH)
+        return rc;
+    size_t held = s->count + s->next.count, context = (size_t)s->m->engine.context;
+    size_t room = MIN(a->max_tokens - a->g.completion_tokens, context > held ? context - held : 0);
+    tok_ids forced = {0};
+    rc = api_grammar_forced(s, &forced, MIN(room, (size_t)s->m->engine.batch - 1), e);
+    for (size_t i = 0; i < forced.count && !rc && a->g.finish == IRORI_FINISH_LENGTH; i++)
+        rc = take_token(a, forced.data[i], e);
+    tok_ids_done(&forced);
+    return rc;
+}
+
+// Chooses and runs until the answer ends.
+static int answer_run(answer *a, err *e)
+{
+    irori_session *s = a->s;
+    while (a->g.completion_tokens < a->max_tokens && a->g.finish == IRORI_FINISH_LENGTH) {
+        int rc = choose(a, e);
+        if (rc || s->count >= (size_t)s->m->engine.context) {
+            api_grammar_take_back(s, s->next.count);
+            return rc;  // a full context: the token was chosen and shown, but there is no room to run it
+        }
+        const float *logits;
+        api_row row = {s, s->next.data, (int)s->next.count, 1};
+        rc = api_run(s->m, &row, 1, &logits, e);
+        if (rc)
+            api_grammar_take_back(s, s->next.count);
+        if (rc == ST_CANCELED) {
+            a->g.finish = IRORI_FINISH_CANCELED;
+            return ST_OK;
+        }
+        if (rc)
+            return rc;
+    }
+    return ST_OK;
+}
+
 int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *piece, void *ctx,
                            irori_generation *out, irori_error *error)
 {
@@ -106,45 +202,25 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
     int rc = need_logits(s, e);
     if (rc)
         return rc;
-    irori_generation g = {.finish = IRORI_FINISH_LENGTH,
-                          .prompt_tokens = s->prompt_tokens,
-                          .cached_tokens = s->cached_tokens,
-                          .prompt_seconds = s->prompt_seconds};
-    double started = s->prompt_tokens ? s->prompt_started : os_seconds(), first = started, last = started;
+    answer a = {.s = s,
+                .piece = piece,
+                .ctx = ctx,
+                .max_tokens = max_tokens,
+                .g = {.finish = IRORI_FINISH_LENGTH,
+                      .prompt_tokens = s->prompt_tokens,
+                      .cached_tokens = s->cached_tokens,
+                      .prompt_seconds = s->prompt_seconds}};
+    double started = s->prompt_tokens ? s->prompt_started : os_seconds();
+    a.first = a.last = started;
     atomic_store(&s->cancel, false);
-    tok_stream stream;
-    tok_stream_init(&stream, s->m->tok, 0);
-    bool stop = false;
-    while (g.completion_tokens < max_tokens && g.finish == IRORI_FINISH_LENGTH) {
-        int32_t id = samp_choose(s->samp, s->logits, s->tokens, s->count);
-        last = os_seconds();
-        if (g.completion_tokens++ == 0)
-            first = last;
-        bool end = tok_is_eog(s->m->tok, id);
-        stop = !end && !show(s, &stream, id, piece, ctx);
-        if (s->text.failed)
-            rc = err_set(e, ST_NOMEM, "no memory for the text of a token");
-        if (end || stop)
-            g.finish = IRORI_FINISH_STOP;
-        if (rc || s->count >= (size_t)s->m->engine.context)
-            break;  // a full context: the token was chosen and shown, but there is no room to run it
-        const float *logits;
-        api_row row = {s, &id, 1, 1};
-        rc = api_run(s->m, &row, 1, &logits, e);
-        if (rc == ST_CANCELED) {
-            g.finish = IRORI_FINISH_CANCELED;
-            rc = ST_OK;
-            break;
-        }
-        if (rc)
-            break;
-    }
-    if (!stop)
-        show(s, &stream, -1, piece, ctx);
+    tok_stream_init(&a.stream, s->m->tok, 0);
+    rc = answer_run(&a, e);
+    if (!a.stop)
+        show(s, &a.stream, -1, piece, ctx);
     s->prompt_tokens = s->cached_tokens = 0;
-    g.first_token_seconds = first - started;
-    g.decode_seconds = last - first;
+    a.g.first_token_seconds = a.first - started;
+    a.g.decode_seconds = a.last - a.first;
     if (out)
-        *out = g;
+        *out = a.g;
     return rc;
 }

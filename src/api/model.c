@@ -111,6 +111,7 @@ void irori_model_close(irori_model *m)
     tmpl_free(m->tmpl);
     tok_close(m->tok);
     gguf_close(m->file);
+    gram_vocab_free(m->vocab);
     mem_free(m->breaker);
     mem_free(m);
 }

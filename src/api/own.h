@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
+#include "gram/gram.h"
 #include "kern/kern.h"
 #include "kv/kv.h"
 #include "model/model.h"
@@ -24,6 +25,7 @@ struct irori_model {
     err template_error;  // why it could not be read
     bool has_engine;     // false: opened for its vocabulary only
     engine engine;
+    gram_vocab *vocab;    // for grammars; made when first needed
     uint8_t *breaker;     // [vocabulary] tokens that end a DRY match; made when first needed
     irori_session *live;  // sessions whose logits lie in the engine's buffer, linked by next_live
     char name[128], license[64];
@@ -39,7 +41,11 @@ struct irori_session {
     float *kept;          // [vocabulary], made when another session's run would overwrite the buffer
     bool is_live;
     irori_session *next_live;
-    buf text;  // piece of text being made
+    buf text;             // piece of text being made
+    tok_ids next;         // tokens chosen in a generation and not yet run
+    gram_state *grammar;  // NULL: anything may be generated
+    size_t grammar_from;  // tokens held when it began; each since is one step of it
+    uint32_t *mask;       // [ceil(vocabulary / 32)] tokens allowed next, while there is a grammar
     atomic_bool cancel;
     // Of the present turn, for irori_generation:
     size_t prompt_tokens, cached_tokens;
@@ -74,6 +80,16 @@ typedef struct api_row {
 } api_row;
 enum { API_MAX_ROWS = 256 };
 int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e);
+
+// grammar.c: what a session may generate. The tokens allowed next into *allowed (NULL: all).
+int api_grammar_mask(irori_session *s, const uint32_t **allowed, err *e);
+int api_grammar_accept(irori_session *s, int32_t id, err *e);
+void api_grammar_take_back(irori_session *s, size_t steps);
+int api_grammar_room(irori_session *s, err *e);  // takes the memory of its masks
+void api_grammar_restart(irori_session *s);      // a prompt was added: the grammar begins behind it
+void api_grammar_truncate(irori_session *s, size_t count);  // the session will hold `count` tokens
+// Tokens that must follow, appended to *ids; room: how many at most.
+int api_grammar_forced(irori_session *s, tok_ids *ids, size_t room, err *e);
 
 // Ids in range, room in the context and the KV store: so that nothing runs when not all can.
 int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e);

@@ -86,7 +86,9 @@ static int session_alloc(irori_session **out, irori_model *m, err *e)
         return err_set(e, ST_NOMEM, "no memory for a session");
     s->m = m;
     s->tokens = mem_calloc(MEM_OTHER, (size_t)m->engine.context, sizeof *s->tokens);
-    if (!s->tokens) {
+    // The list of next tokens has its memory from the start: decoding takes none.
+    if (!s->tokens || tok_ids_add(&s->next, &(int32_t){0}, 1)) {
+        mem_free(s->tokens);
         mem_free(s);
         return err_set(e, ST_NOMEM, "no memory for a session of %d tokens", m->engine.context);
     }
@@ -156,12 +158,17 @@ int irori_session_fork(irori_session **out, const irori_session *s, irori_error 
         f->logits = s->logits;
         rc = keep_logits(f, e);
     }
+    if (!rc && s->grammar)
+        rc = gram_state_fork(&f->grammar, s->grammar, e);
+    if (!rc && s->grammar)
+        rc = api_grammar_room(f, e);
     if (rc) {
         irori_session_free(f);
         return rc;
     }
     memcpy(f->tokens, s->tokens, s->count * sizeof *s->tokens);
     f->count = s->count;
+    f->grammar_from = s->grammar_from;
     *out = f;
     return ST_OK;
 }
@@ -174,6 +181,9 @@ void irori_session_free(irori_session *s)
         live_remove(s);
     kv_seq_free(s->seq);
     samp_free(s->samp);
+    gram_state_free(s->grammar);
+    tok_ids_done(&s->next);
+    mem_free(s->mask);
     buf_done(&s->text);
     mem_free(s->kept);
     mem_free(s->tokens);
@@ -302,6 +312,7 @@ int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_
         if (!rc)
             s->prompt_tokens += (size_t)n;
     }
+    api_grammar_restart(s);
     s->prompt_seconds = os_seconds() - s->prompt_started;
     return rc;
 }
@@ -343,6 +354,7 @@ int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
     if (count == s->count)
         return ST_OK;
     kv_seq_truncate(s->seq, (int)count);
+    api_grammar_truncate(s, count);
     s->count = count;
     drop_logits(s);
     return ST_OK;

@@ -17,6 +17,7 @@ enum mem_tag {
     MEM_BUFFERS,  // activations
     MEM_KV,
     MEM_SAMPLER,
+    MEM_GRAMMAR,
     MEM_TAGS
 };
 

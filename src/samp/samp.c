@@ -238,7 +238,35 @@ static int32_t draw(samp *s, int n)
     return s->cand[n - 1].id;
 }
 
+static bool is_allowed(const uint32_t *allowed, int id)
+{
+    return !allowed || (allowed[id / 32] >> (id % 32) & 1);
+}
+
+// A logit of what must not be chosen counts as none.
+static void forbid(samp *s, const uint32_t *allowed)
+{
+    for (int i = 0; i < s->vocab; i++)
+        if (!is_allowed(allowed, i))
+            s->logits[i] = -INFINITY;
+}
+
+// The best token; when not even one has a logit (all that is allowed is biased away), the first allowed one.
+static int32_t best(const samp *s, const uint32_t *allowed)
+{
+    int32_t id = argmax(s->logits, s->vocab);
+    while (!is_allowed(allowed, id) && id + 1 < s->vocab)
+        id++;
+    return id;
+}
+
 int32_t samp_choose(samp *s, const float *logits, const int32_t *history, size_t n)
+{
+    return samp_choose_in(s, logits, NULL, history, n);
+}
+
+int32_t samp_choose_in(samp *s, const float *logits, const uint32_t *allowed, const int32_t *history,
+                       size_t n)
 {
     const samp_params *p = &s->p;
     for (int i = 0; i < s->vocab; i++)
@@ -247,13 +275,15 @@ int32_t samp_choose(samp *s, const float *logits, const int32_t *history, size_t
         s->logits[p->bias[i].token] += p->bias[i].bias;
     samp_penalize(s, history, n);
     samp_dry(s, history, n);
+    if (allowed)
+        forbid(s, allowed);
     if (p->temperature == 0)
-        return argmax(s->logits, s->vocab);
+        return best(s, allowed);
 
     int k = p->top_k > 0 ? MIN(p->top_k, s->vocab) : s->vocab;
     int left = select_top(s, k);
     if (left == 0)
-        return argmax(s->logits, s->vocab);
+        return best(s, allowed);
     if (p->typical_p < 1)
         left = keep_typical(s, left);
     if (p->top_p < 1)
@@ -265,14 +295,20 @@ int32_t samp_choose(samp *s, const float *logits, const int32_t *history, size_t
 
 double samp_logprob(const float *logits, int vocab, int32_t token)
 {
+    return samp_logprob_in(logits, vocab, NULL, token);
+}
+
+double samp_logprob_in(const float *logits, int vocab, const uint32_t *allowed, int32_t token)
+{
     float top = -INFINITY;
     for (int i = 0; i < vocab; i++)
-        top = fmaxf(top, logits[i]);
-    if (isnan(logits[token]))
+        if (is_allowed(allowed, i))
+            top = fmaxf(top, logits[i]);
+    if (isnan(logits[token]) || !is_allowed(allowed, token))
         return -INFINITY;
     double sum = 0;
     for (int i = 0; i < vocab; i++)
-        if (!isnan(logits[i]))
+        if (!isnan(logits[i]) && is_allowed(allowed, i))
             sum += exp((double)logits[i] - top);
     return (double)logits[token] - top - log(sum);
 }

@@ -44,8 +44,14 @@ void samp_free(samp *s);
 
 // history: the n tokens before. logits: [vocab], not changed. NaN logits count as -INFINITY.
 int32_t samp_choose(samp *s, const float *logits, const int32_t *history, size_t n);
+// Among the tokens whose bit is set in allowed[ceil(vocab / 32)] (token t: bit t % 32 of allowed[t / 32]); at least
+// one. NULL: all of them.
+int32_t samp_choose_in(samp *s, const float *logits, const uint32_t *allowed, const int32_t *history,
+                       size_t n);
 
 // log softmax(logits)[token], in double precision.
 double samp_logprob(const float *logits, int vocab, int32_t token);
+// The same with the distribution cut to the allowed tokens.
+double samp_logprob_in(const float *logits, int vocab, const uint32_t *allowed, int32_t token);
 
 #endif

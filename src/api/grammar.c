@@ -1,0 +1,153 @@
+// Grammars of sessions: compiling them, and moving them along with what is generated.
+#include <pthread.h>
+#include <string.h>
+
+#include "api/own.h"
+
+struct irori_grammar {
+    gram *g;
+};
+
+// Any thread may compile a grammar while another runs the model.
+static pthread_mutex_t vocab_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int need_vocab(irori_model *m, err *e)
+{
+    pthread_mutex_lock(&vocab_lock);
+    int rc = m->vocab ? ST_OK : gram_vocab_new(&m->vocab, m->tok, e);
+    pthread_mutex_unlock(&vocab_lock);
+    return rc;
+}
+
+int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind kind, const char *text,
+                      size_t bytes, const char *after, irori_error *error)
+{
+    err *e = api_err(error);
+    *out = NULL;
+    int rc = need_vocab(m, e);
+    if (rc)
+        return rc;
+    irori_grammar *g = mem_calloc(MEM_GRAMMAR, 1, sizeof *g);
+    if (!g)
+        return err_set(e, ST_NOMEM, "no memory for a grammar");
+    gram_lead lead = {.word = after, .n = after ? strlen(after) : 0, .token = -1};
+    int32_t token = lead.n ? tok_find(m->tok, after, lead.n) : -1;
+    if (token >= 0 && tok_is_control(m->tok, token))
+        lead.token = token;
+    switch (kind) {
+    case IRORI_GRAMMAR_JSON: rc = gram_compile_json(&g->g, m->vocab, lead, e); break;
+    case IRORI_GRAMMAR_JSON_SCHEMA:
+        rc = gram_compile_json_schema(&g->g, m->vocab, lead, text, bytes, e);
+        break;
+    case IRORI_GRAMMAR_REGEX: rc = gram_compile_regex(&g->g, m->vocab, lead, text, bytes, e); break;
+    case IRORI_GRAMMAR_GBNF: rc = gram_compile_gbnf(&g->g, m->vocab, lead, text, bytes, e); break;
+    default: rc = err_set(e, ST_INVALID, "grammar kind %d is not known", (int)kind);
+    }
+    if (rc) {
+        mem_free(g);
+        return rc;
+    }
+    *out = g;
+    return ST_OK;
+}
+
+void irori_grammar_free(irori_grammar *g)
+{
+    if (!g)
+        return;
+    gram_free(g->g);
+    mem_free(g);
+}
+
+int api_grammar_room(irori_session *s, err *e)
+{
+    size_t words = ((size_t)api_vocab(s->m) + 31) / 32;
+    if (!s->mask && !(s->mask = mem_alloc(MEM_GRAMMAR, words * sizeof *s->mask)))
+        return err_set(e, ST_NOMEM, "no memory for the mask of a grammar");
+    return ST_OK;
+}
+
+int irori_session_set_grammar(irori_session *s, irori_grammar *g, irori_error *error)
+{
+    err *e = api_err(error);
+    gram_state *fresh = NULL;
+    int rc = g ? api_grammar_room(s, e) : ST_OK;
+    if (!rc && g)
+        rc = gram_state_new(&fresh, g->g, e);
+    if (rc)
+        return rc;
+    gram_state_free(s->grammar);
+    s->grammar = fresh;
+    s->grammar_from = s->count;
+    return ST_OK;
+}
+
+int api_grammar_mask(irori_session *s, const uint32_t **allowed, err *e)
+{
+    *allowed = NULL;
+    if (!s->grammar)
+        return ST_OK;
+    size_t vocab = (size_t)api_vocab(s->m);
+    int rc = gram_state_mask(s->grammar, s->mask, vocab, e);
+    if (rc)
+        return rc;
+    uint32_t any = 0;
+    for (size_t i = 0; i < (vocab + 31) / 32; i++)
+        any |= s->mask[i];
+    if (!any)
+        return err_set(e, ST_INVALID, "no token of the vocabulary fits the grammar here%s",
+                       gram_state_may_end(s->grammar) ? ", and it has no end token" : "");
+    *allowed = s->mask;
+    return ST_OK;
+}
+
+int api_grammar_accept(irori_session *s, int32_t id, err *e)
+{
+    return s->grammar ? gram_state_accept(s->grammar, id, e) : ST_OK;
+}
+
+void api_grammar_take_back(irori_session *s, size_t steps)
+{
+    if (s->grammar)
+        gram_state_rollback(s->grammar, steps);
+}
+
+void api_grammar_restart(irori_session *s)
+{
+    if (s->grammar)
+        gram_state_rollback(s->grammar, gram_state_steps(s->grammar));
+    s->grammar_from = s->count;
+}
+
+void api_grammar_truncate(irori_session *s, size_t count)
+{
+    if (count <= s->grammar_from) {
+        s->count = count;
+        api_grammar_restart(s);
+    } else {
+        api_grammar_take_back(s, s->count - count);
+    }
+}
+
+int api_grammar_forced(irori_session *s, tok_ids *ids, size_t room, err *e)
+{
+    if (!s->grammar || room == 0)
+        return ST_OK;
+    buf text;
+    tok_ids list = {0};
+    buf_init(&text);
+    int rc = gram_state_forced(s->grammar, &text, e);
+    if (!rc && text.len > 0)
+        rc = tok_encode_append(s->m->tok, &list, text.data, text.len, 0, e);
+    // The last token is left to the model: what follows might have been written in one with it.
+    size_t steps = 0;
+    for (size_t i = 0; !rc && i + 1 < list.count && steps < room; i++, steps++)
+        if (gram_state_accept(s->grammar, list.data[i], NULL))
+            break;
+    gram_state_rollback(s->grammar, steps);
+    if (!rc && steps)
+        rc = tok_ids_add(ids, list.data, steps);
+    tok_ids_done(&list);
+    buf_done(&text);
+    return rc;
+}
