@@ -36,11 +36,11 @@ static int open_parts(engine *x, const engine_options *o, err *e)
         .threads = o->threads, .isa = o->cpu, .pin = !o->no_pin, .no_repack = o->no_repack};
     int rc = dev_cpu_new(&x->dev, &cpu, e);
     if (!rc)
-        rc = model_load(&x->model, x->file, x->dev->form_of, e);
+        rc = model_load(&x->model, x->file, o->context, x->dev->form_of, e);
     if (rc)
         return rc;
     int trained = x->model.params.context;
-    x->context = o->context > 0 ? o->context : MIN(trained, 4096);
+    x->context = x->model.params.positions;
     if (x->context > trained)
         return err_set(e, ST_LIMIT, "%s: context of %d tokens asked, the model was trained for %d",
                        gguf_path(x->file), x->context, trained);

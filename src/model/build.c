@@ -114,6 +114,21 @@ void build_common_params(build *b)
                    (double)p->rope_base);
 }
 
+bool build_layer_slides(build *b, int layer, int period)
+{
+    key_text name;
+    enum gguf_value_type elem;
+    uint64_t count;
+    int32_t slides = 0;
+    if (gguf_get_array(b->g, full_key(b, "attention.sliding_window_pattern", name), &elem, &count)) {
+        if (!gguf_array_i32(b->g, name, (uint64_t)layer, &slides))
+            build_fail(b, ST_FORMAT, "%s holds no flag for layer %d", name, layer);
+        return slides != 0;
+    }
+    int n = (int)build_u32_or(b, "attention.sliding_window_pattern", (uint32_t)period, 1, 4096);
+    return (layer + 1) % n != 0;
+}
+
 typedef char tensor_name[80];
 
 static const gguf_tensor *find(build *b, bool optional, tensor_name name, const char *fmt, va_list ap)

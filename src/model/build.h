@@ -21,8 +21,9 @@ typedef struct model_arch {
 
 // All architectures, ended by a NULL name entry.
 extern const model_arch *const model_archs[];
-extern const model_arch model_arch_llama, model_arch_qwen2, model_arch_qwen3, model_arch_qwen3moe,
-    model_arch_gpt_oss;
+extern const model_arch model_arch_gemma2, model_arch_gemma3, model_arch_gpt_oss, model_arch_gpt2,
+    model_arch_llama, model_arch_phi3, model_arch_qwen2, model_arch_qwen3, model_arch_qwen3moe,
+    model_arch_starcoder2;
 
 int build_fail(build *b, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
 
@@ -51,8 +52,12 @@ const float *build_vector(build *b, int n, bool optional, const char *fmt, ...) 
 // `rows` vectors of n values, likewise.
 const float *build_vectors(build *b, int rows, int n, bool optional, const char *fmt, ...) ERR_PRINTF(5, 6);
 
-// The rotary table from the model's keys (none, linear, llama3 factors, yarn, longrope) for `context` positions.
+// The rotary table from the model's keys (none, linear, llama3 factors, yarn, longrope).
 int build_rope(build *b);
+int build_rope_unscaled(build *b, float base);  // another one beside it, without scaling
+// Whether a layer of a model that mixes them attends within the window: by attention.sliding_window_pattern, a number
+// N (each N-th layer sees everything) or a flag for each layer; without the key N is `period`.
+bool build_layer_slides(build *b, int layer, int period);
 
 // ---- Shared blocks ----------------------------------------------------------------------------------------------
 // How an architecture's blocks differ from the plainest (RMS norms, gated SiLU); rope and window may differ by layer.

@@ -43,7 +43,7 @@ static void read_vocab(build *b)
         b->m->params.vocab = (int)t->dims[1];
 }
 
-int model_load(model *m, const gguf *file, graph_form_fn *form_of, err *e)
+int model_load(model *m, const gguf *file, int context, graph_form_fn *form_of, err *e)
 {
     *m = (model){.file = file};
     graph_init(&m->graph);
@@ -56,6 +56,7 @@ int model_load(model *m, const gguf *file, graph_form_fn *form_of, err *e)
         return refuse_arch(&b, name);
     m->arch_name = m->arch->name;
     m->arch->params(&b);
+    m->params.positions = context > 0 ? context : MIN(m->params.context, 4096);
     read_vocab(&b);
     if (!b.rc)
         m->arch->graph(&b);

@@ -15,6 +15,7 @@ typedef struct model_params {
     int experts, experts_used, expert_ff;  // experts 0: none
     bool experts_over_all;                 // their weights are shares among all experts, not among those used
     int context;                           // trained context length
+    int positions;  // most a sequence will have: LongRoPE turns otherwise within the length first trained for
     float norm_eps;
     int rope_dims;  // values of a head that turn
     float rope_base;
@@ -34,8 +35,8 @@ typedef struct model {
 
 // Reads and checks everything the architecture needs. Errors: ST_UNSUPPORTED (architecture, scaling kind),
 // ST_FORMAT (a key or tensor missing, misshapen, of the wrong type; the message names it with the numbers),
-// ST_NOMEM. `form_of` is the device's.
-int model_load(model *m, const gguf *file, graph_form_fn *form_of, err *e);
+// ST_NOMEM. `form_of` is the device's. `context`: most positions a sequence will have; 0: min(trained, 4096).
+int model_load(model *m, const gguf *file, int context, graph_form_fn *form_of, err *e);
 void model_done(model *m);
 
 // The i-th architecture irori runs; NULL past the last.

@@ -60,35 +60,55 @@ static bool scaling_is(build *b, const char *kind)
     return s.n == strlen(kind) && memcmp(s.p, kind, s.n) == 0;
 }
 
+// The speeds of a base, unscaled; NULL after a failure.
+static float *speeds(build *b, float base)
+{
+    int dims = b->m->params.rope_dims;
+    float *inv_freq = b->rc ? NULL : arena_calloc(&b->m->graph.mem, (size_t)dims / 2 + 1, sizeof *inv_freq);
+    if (!inv_freq) {
+        build_fail(b, ST_NOMEM, "no memory for the rotary table");
+        return NULL;
+    }
+    for (int i = 0; i < dims / 2; i++)
+        inv_freq[i] = (float)pow(base, -2.0 * i / dims);
+    return inv_freq;
+}
+
+static int add_rope(build *b, const float *inv_freq, float scale)
+{
+    const model_params *p = &b->m->params;
+    return graph_add_rope(
+        &b->m->graph,
+        (graph_rope){.half = p->rope_dims / 2, .neox = p->rope_neox, .inv_freq = inv_freq, .scale = scale});
+}
+
+int build_rope_unscaled(build *b, float base)
+{
+    const float *inv_freq = speeds(b, base);
+    return inv_freq ? add_rope(b, inv_freq, 1) : 0;
+}
+
 int build_rope(build *b)
 {
     const model_params *p = &b->m->params;
     int half = p->rope_dims / 2;
-    if (b->rc)
+    float *inv_freq = speeds(b, p->rope_base), scale = 1;
+    if (!inv_freq)
         return 0;
-    float *inv_freq = arena_calloc(&b->m->graph.mem, (size_t)half + 1, sizeof *inv_freq);
-    if (!inv_freq) {
-        build_fail(b, ST_NOMEM, "no memory for the rotary table");
-        return 0;
-    }
-    for (int i = 0; i < half; i++)
-        inv_freq[i] = (float)pow(p->rope_base, -2.0 * i / p->rope_dims);
-    float scale = 1;
     float factor = build_f32_or(b, "rope.scaling.factor", build_f32_or(b, "rope.scale_linear", 1));
     float original = (float)build_u32_or(b, "rope.scaling.original_context_length", (uint32_t)p->context, 1,
                                          1u << 28);
     if (!(factor >= 1 && factor <= 1e6f))
         build_fail(b, ST_FORMAT, "rope scaling factor is %g, allowed 1..1e6", (double)factor);
-    bool long_context = (float)p->context > original;
     if (scaling_is(b, "yarn")) {
         yarn(b, inv_freq, &scale, factor, original);
     } else if (scaling_is(b, "longrope")) {
-        // The long factors serve the long context; a model limited to its original one uses the short ones.
-        divide_by_tensor(b, inv_freq,
-                         long_context ? "rope_factors_long.weight" : "rope_factors_short.weight");
-        if (long_context)
-            scale = build_f32_or(b, "rope.scaling.attn_factor",
-                                 sqrtf(1 + logf((float)p->context / original) / logf(original)));
+        // The long factors serve sequences longer than the original context; a model turns the same way for all of
+        // a sequence, so the most it may hold decides. The scale belongs to the model.
+        bool beyond = (float)p->positions > original, stretched = (float)p->context > original;
+        divide_by_tensor(b, inv_freq, beyond ? "rope_factors_long.weight" : "rope_factors_short.weight");
+        float usual = stretched ? sqrtf(1 + logf((float)p->context / original) / logf(original)) : 1;
+        scale = build_f32_or(b, "rope.scaling.attn_factor", usual);
     } else if (scaling_is(b, "none") || scaling_is(b, "linear")) {
         if (!divide_by_tensor(b, inv_freq, "rope_freqs.weight") && scaling_is(b, "linear"))
             for (int i = 0; i < half; i++)
@@ -96,6 +116,5 @@ int build_rope(build *b)
     } else {
         build_fail(b, ST_UNSUPPORTED, "rope.scaling.type is none of none, linear, yarn, longrope");
     }
-    return graph_add_rope(
-        &b->m->graph, (graph_rope){.half = half, .neox = p->rope_neox, .inv_freq = inv_freq, .scale = scale});
+    return add_rope(b, inv_freq, scale);
 }
