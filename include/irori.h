@@ -240,6 +240,32 @@ IRORI_API void irori_grammar_free(
 // anew. Truncating takes the grammar back too. A fork has the same grammar at the same place.
 // irori_sessions_step refuses a token that the grammar does not allow (IRORI_INVALID, nothing is run).
 IRORI_API int irori_session_set_grammar(irori_session *s, irori_grammar *g, irori_error *error);
+// ---- Speculation -----------------------------------------------------------------------------------------------
+// Guesses of the next tokens, several of which one run of the model can check. What is generated is the same token for
+// token, greedy or drawn; only the time it takes differs. When and how far to guess is decided by what runs cost on
+// this machine and how often guesses came true, so that it is off where it would lose.
+// Writes at most `most` tokens that may follow history[n]; gives their number.
+typedef int irori_propose_fn(void *ctx, const int32_t *history, size_t n, int32_t *guess, int most);
+typedef struct irori_speculation {
+    bool lookup;  // guess what followed earlier occurrences of the latest tokens
+    irori_model
+        *draft;  // a smaller model with the same vocabulary, which must outlive the session; NULL: none
+    irori_propose_fn *propose;  // the caller's own guesses, instead of the above; NULL: none
+    void *propose_ctx;
+    int most;     // tokens of a guess, 1..16; default 16
+    bool always;  // guess whatever it costs (to measure)
+} irori_speculation;
+// For irori_session_generate from now on; NULL: off, as at first. A fork begins without. IRORI_UNSUPPORTED: the draft
+// has another vocabulary; the message names the first token that differs.
+IRORI_API int irori_session_set_speculation(irori_session *s, const irori_speculation *options,
+                                            irori_error *error);
+typedef struct irori_speculation_stats {
+    uint64_t runs, guesses;  // runs of the model since it was set; of these, with a guess
+    uint64_t guessed_tokens, accepted_tokens;
+    double guess_seconds;  // spent on guessing
+    double saved_seconds;  // against plain runs, by the costs measured
+} irori_speculation_stats;
+IRORI_API void irori_session_get_speculation(const irori_session *s, irori_speculation_stats *out);
 
 // ---- Serving ---------------------------------------------------------------------------------------------------
 // A scheduler runs many requests at once over one model, on a thread of its own: each step takes one token of every

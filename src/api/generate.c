@@ -215,6 +215,7 @@ int irori_session_generate(irori_session *s, size_t max_tokens, irori_piece_fn *
     atomic_store(&s->cancel, false);
     tok_stream_init(&a.stream, s->m->tok, 0);
     rc = answer_run(&a, e);
+    api_settle(s);
     if (!a.stop)
         show(s, &a.stream, -1, piece, ctx);
     s->prompt_tokens = s->cached_tokens = 0;

@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "samp/samp.h"
 #include "sched/sched.h"
+#include "spec/spec.h"
 #include "tmpl/tmpl.h"
 #include "tok/tok.h"
 
@@ -47,6 +48,11 @@ struct irori_session {
     size_t grammar_from;  // tokens held when it began; each since is one step of it
     uint32_t *mask;       // [ceil(vocabulary / 32)] tokens allowed next, while there is a grammar
     atomic_bool cancel;
+    // Guessed tokens that were run behind the session's own: it does not hold them yet, its sequence does.
+    spec *spec;  // NULL: nothing is guessed
+    int32_t ahead[SPEC_MOST];
+    int n_ahead, at_ahead;    // of these, chosen since
+    const float *ahead_rows;  // logits after each of ahead[]
     // Of the present turn, for irori_generation:
     size_t prompt_tokens, cached_tokens;
     double prompt_started, prompt_seconds;
@@ -90,6 +96,11 @@ void api_grammar_restart(irori_session *s);      // a prompt was added: the gram
 void api_grammar_truncate(irori_session *s, size_t count);  // the session will hold `count` tokens
 // Tokens that must follow, appended to *ids; room: how many at most.
 int api_grammar_forced(irori_session *s, tok_ids *ids, size_t room, err *e);
+
+// Makes the session hold n more chosen tokens, running those that no guess has run already, with a guess behind them
+// when that pays; at most `room` tokens can follow. Its logits are those after the last one.
+int api_advance(irori_session *s, const int32_t *ids, size_t n, size_t room, err *e);
+void api_settle(irori_session *s);  // forgets what was guessed beyond the session's tokens
 
 // Ids in range, room in the context and the KV store: so that nothing runs when not all can.
 int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e);

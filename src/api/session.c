@@ -154,6 +154,8 @@ int irori_session_fork(irori_session **out, const irori_session *s, irori_error 
         rc = kv_seq_fork(s->seq, &f->seq, e);
     if (!rc)
         rc = samp_clone(s->samp, &f->samp, e);
+    if (!rc)
+        kv_seq_truncate(f->seq, (int)s->count);  // s may be ahead
     if (!rc && s->logits) {
         f->logits = s->logits;
         rc = keep_logits(f, e);
@@ -180,6 +182,7 @@ void irori_session_free(irori_session *s)
     if (s->is_live)
         live_remove(s);
     kv_seq_free(s->seq);
+    spec_free(s->spec);
     samp_free(s->samp);
     gram_state_free(s->grammar);
     tok_ids_done(&s->next);
@@ -213,6 +216,7 @@ static int keep_others(irori_model *m, err *e)
         int rc = s->logits ? keep_logits(s, e) : ST_OK;
         if (rc)
             return rc;
+        api_settle(s);
         live_remove(s);
     }
     return ST_OK;
@@ -223,6 +227,7 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
     engine_row row[API_MAX_ROWS];
     running run = {rows, n};
     for (size_t i = 0; i < n; i++) {  // while a failure still leaves every session as it was
+        api_settle(rows[i].s);
         int rc = kv_seq_reserve(rows[i].s->seq, rows[i].n, e);
         if (rc)
             return rc;
@@ -241,7 +246,7 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
     const float *at = *logits;
     for (size_t i = 0; i < n; i++) {
         irori_session *s = rows[i].s;
-        memcpy(s->tokens + s->count, rows[i].ids, (size_t)rows[i].n * sizeof *s->tokens);
+        memmove(s->tokens + s->count, rows[i].ids, (size_t)rows[i].n * sizeof *s->tokens);
         s->count += (size_t)rows[i].n;
         at += (size_t)rows[i].outputs * (size_t)api_vocab(m);
         if (rows[i].outputs == 0)
@@ -277,6 +282,7 @@ int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e)
 // tokens that need not be run.
 static int take_prefix(irori_session *s, const int32_t *ids, size_t count, size_t *known, err *e)
 {
+    api_settle(s);
     int n = count ? kv_seq_match(s->seq, ids, (int)count - 1, e) : 0;
     *known = 0;
     if (n < 0)
@@ -351,6 +357,7 @@ int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
 {
     if (count > s->count)
         return err_set(api_err(error), ST_INVALID, "cannot keep %zu tokens of %zu", count, s->count);
+    api_settle(s);
     if (count == s->count)
         return ST_OK;
     kv_seq_truncate(s->seq, (int)count);
