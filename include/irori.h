@@ -240,6 +240,7 @@ IRORI_API void irori_grammar_free(
 // anew. Truncating takes the grammar back too. A fork has the same grammar at the same place.
 // irori_sessions_step refuses a token that the grammar does not allow (IRORI_INVALID, nothing is run).
 IRORI_API int irori_session_set_grammar(irori_session *s, irori_grammar *g, irori_error *error);
+
 // ---- Speculation -----------------------------------------------------------------------------------------------
 // Guesses of the next tokens, several of which one run of the model can check. What is generated is the same token for
 // token, greedy or drawn; only the time it takes differs. When and how far to guess is decided by what runs cost on
@@ -247,9 +248,8 @@ IRORI_API int irori_session_set_grammar(irori_session *s, irori_grammar *g, iror
 // Writes at most `most` tokens that may follow history[n]; gives their number.
 typedef int irori_propose_fn(void *ctx, const int32_t *history, size_t n, int32_t *guess, int most);
 typedef struct irori_speculation {
-    bool lookup;  // guess what followed earlier occurrences of the latest tokens
-    irori_model
-        *draft;  // a smaller model with the same vocabulary, which must outlive the session; NULL: none
+    bool lookup;         // guess what followed earlier occurrences of the latest tokens
+    irori_model *draft;  // a smaller model with the same vocabulary; must outlive the session; NULL: none
     irori_propose_fn *propose;  // the caller's own guesses, instead of the above; NULL: none
     void *propose_ctx;
     int most;     // tokens of a guess, 1..16; default 16

@@ -180,9 +180,7 @@ static int answer_run(answer *a, err *e)
             api_grammar_take_back(s, s->next.count);
             return rc;  // a full context: the token was chosen and shown, but there is no room to run it
         }
-        const float *logits;
-        api_row row = {s, s->next.data, (int)s->next.count, 1};
-        rc = api_run(s->m, &row, 1, &logits, e);
+        rc = api_advance(s, s->next.data, s->next.count, a->max_tokens - a->g.completion_tokens, e);
         if (rc)
             api_grammar_take_back(s, s->next.count);
         if (rc == ST_CANCELED) {

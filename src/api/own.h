@@ -98,7 +98,7 @@ void api_grammar_truncate(irori_session *s, size_t count);  // the session will 
 int api_grammar_forced(irori_session *s, tok_ids *ids, size_t room, err *e);
 
 // Makes the session hold n more chosen tokens, running those that no guess has run already, with a guess behind them
-// when that pays; at most `room` tokens can follow. Its logits are those after the last one.
+// when that pays; at most `room` tokens can follow. Its logits are those after the last one. All or, failing, none.
 int api_advance(irori_session *s, const int32_t *ids, size_t n, size_t room, err *e);
 void api_settle(irori_session *s);  // forgets what was guessed beyond the session's tokens
 

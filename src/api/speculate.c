@@ -98,6 +98,10 @@ int api_advance(irori_session *s, const int32_t *ids, size_t n, size_t room, err
     api_row row = {s, ids, (int)n + guessed, 1 + guessed};
     double began = os_seconds();
     int rc = api_run(s->m, &row, 1, &logits, e);
+    if (rc && taken > 0) {
+        s->count -= taken;
+        kv_seq_truncate(s->seq, (int)s->count);
+    }
     if (rc || !s->spec)
         return rc;
     spec_ran(s->spec, (int)n + guessed, os_seconds() - began);

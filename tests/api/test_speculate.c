@@ -123,6 +123,44 @@ static void guesses_from_outside(void **state)
     irori_model_close(m);
 }
 
+// Tokens that a grammar forces are run together, guesses behind them.
+static void under_a_grammar(void **state)
+{
+    (void)state;
+    irori_model *m = open_demo("irori-tiny", 2), *draft = open_demo("irori-tiny-draft", 1);
+    const irori_speculation ways[] = {
+        {0}, {.lookup = true, .draft = draft}, {.draft = draft, .always = true}};
+    const char *pattern = "(\\{\"name\": \"[A-Z][a-z]{2,9}\", \"age\": [0-9]{1,3}\\};){3}";
+    irori_grammar *g;
+    irori_error e;
+    assert_int_equal(irori_grammar_new(&g, m, IRORI_GRAMMAR_REGEX, pattern, strlen(pattern), NULL, &e),
+                     IRORI_OK);
+    static int32_t plain[600];
+    size_t n_plain = 0;
+    for (size_t i = 0; i < 3; i++) {
+        irori_session *s = open_session(m, NULL);
+        assert_int_equal(irori_session_set_speculation(s, i ? &ways[i] : NULL, &e), IRORI_OK);
+        assert_int_equal(irori_session_add_chat(s, asked[0], NULL, NULL, &e), IRORI_OK);
+        assert_int_equal(irori_session_set_grammar(s, g, &e), IRORI_OK);
+        irori_generation made;
+        assert_int_equal(irori_session_generate(s, MOST, NULL, NULL, &made, &e), IRORI_OK);
+        assert_int_equal(made.finish, IRORI_FINISH_STOP);
+        size_t n;
+        const int32_t *ids = irori_session_tokens(s, &n);
+        if (i == 0) {
+            assert_true(n <= 600);
+            memcpy(plain, ids, n * sizeof *ids);
+            n_plain = n;
+        }
+        assert_int_equal(n, n_plain);
+        assert_memory_equal(ids, plain, n * sizeof *ids);
+        irori_session_free(s);
+    }
+    irori_grammar_free(g);
+    irori_model_close(draft);
+    irori_model_close(m);
+}
+
 // Stops in the middle of what was guessed and run; what follows must not notice.
 static void stop_within_a_guess(void **state)
 {
@@ -223,6 +261,7 @@ int main(void)
         cmocka_unit_test(stop_within_a_guess),
         cmocka_unit_test(up_to_a_full_context),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(under_a_grammar),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }
