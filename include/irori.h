@@ -64,9 +64,14 @@ typedef struct irori_model_options {
     int context;   // most tokens of a session; default: min(trained context, 4096)
     int sessions;  // sessions that may fill their context at once; default 1. Memory is taken as it is used
     int batch;     // tokens of a prompt run together, 1..8192; default 512
-    const char *cpu;   // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
-    bool no_pin;       // leave worker threads unbound to processors
-    bool no_repack;    // multiply by the weights as the file holds them: no copy of them in memory, slower
+    const char *cpu;  // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is
+    bool no_pin;      // leave worker threads unbound to processors
+    bool no_repack;   // multiply by the weights as the file holds them: no copy of them in memory, slower
+    // How keys and values are kept (docs/KV.md): "f16" (the default), "uniform:q8", "staged", .. and their budget: "25%"
+    // of what F16 takes, or bytes of all sessions together, "1500M"; default: none.
+    const char *kv, *kv_budget;
+    const char *kv_spill_dir;  // folder of the file for what is dropped; default: $TMPDIR, else /tmp
+    uint64_t kv_spill_bytes;   // the most it may take; default: what all sessions take in F16
     bool no_prefixes;  // do not start sessions from the pages of earlier ones that began with the same tokens
     // Folder where re-laid weights are kept, so that the next start maps them instead of laying them out again: a
     // sooner start, a little slower decoding. "": irori in $XDG_CACHE_HOME or in ~/.cache; default: not kept.
@@ -155,6 +160,10 @@ IRORI_API int irori_session_fork(irori_session **out, const irori_session *s, ir
 IRORI_API void irori_session_free(irori_session *s);
 IRORI_API int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling,
                                          irori_error *error);
+
+// From now on the session's keys and values follow another policy than the model's; text as in irori_model_options.
+IRORI_API int irori_session_set_kv(irori_session *s, const char *policy, const char *budget,
+                                   irori_error *error);
 
 // Appends tokens and runs the model over them, but for those at the start that another session ran and whose keys and
 // values are still held: they are shared. What was already run stays when it fails (IRORI_LIMIT: nothing was
@@ -408,6 +417,20 @@ typedef struct irori_memory {
     uint64_t kv_idle_bytes;                // pages no session holds, kept for those that begin alike
     uint64_t rss_bytes, rss_peak_bytes;    // of the process
 } irori_memory;
+typedef struct irori_kv_stats {
+    uint64_t resident_bytes;  // keys and values in memory, of sessions and of kept prefixes
+    uint64_t f16_bytes;       // what the same tokens take at F16
+    uint64_t spilled_bytes;   // in the file that brings dropped precision back
+    uint64_t shared_bytes;    // of the tokens that several sessions hold, at F16
+    uint64_t idle_bytes;      // of prefixes no session holds, at F16
+    double bits;              // mean bits of a value in memory
+    uint64_t blocks[5];       // blocks (64 tokens of a layer's keys or values) at F16, Q8, Q4, Q2, and absent
+    uint64_t demotions, promotions;  // of blocks, since the model was opened
+    bool spill_full;                 // the file cannot grow: what would need it keeps its precision
+} irori_kv_stats;
+// All zero for a model opened for its vocabulary.
+IRORI_API void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out);
+
 IRORI_API void irori_get_memory(const irori_model *m, irori_memory *out);
 
 #ifdef __cplusplus

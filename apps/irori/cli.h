@@ -18,6 +18,7 @@ typedef struct cli_options {
     bool json, help, raw, special, man, memory, no_pin, no_repack, no_prefixes, cache;
     int threads, ctx, batch_size;
     const char *cpu, *cache_dir;
+    const char *kv, *kv_budget, *kv_dir;
     const char *prompt, *system, *text, *file, *tools, *history;
     int max_tokens;
     float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;

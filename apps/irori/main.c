@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir"
+#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir kv kv-budget kv-dir"
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
 
@@ -93,6 +93,13 @@ const cli_option cli_option_table[] = {
     {"cache", 0, CLI_FLAG, AT(cache), NULL, "keep re-laid weights in a file: a sooner start, slower decoding",
      0, 0},
     {"cache-dir", 0, CLI_TEXT, AT(cache_dir), "DIR", "the same, in this folder", 0, 0},
+    {"kv", 0, CLI_TEXT, AT(kv), "POLICY",
+     "how keys and values are kept: f16 (default), uniform:q8, uniform:q4, window:TOKENS, h2o, staged, staged-rule",
+     0, 0},
+    {"kv-budget", 0, CLI_TEXT, AT(kv_budget), "SIZE",
+     "memory for keys and values: 1500M, or 25% of what F16 takes", 0, 0},
+    {"kv-dir", 0, CLI_TEXT, AT(kv_dir), "DIR",
+     "folder for what is dropped of them (default: $TMPDIR or /tmp)", 0, 0},
     {"json", 0, CLI_FLAG, AT(json), NULL, "the result as JSON on standard output", 0, 0},
     {"help", 'h', CLI_FLAG, AT(help), NULL, "help for the command", 0, 0},
 };

@@ -27,6 +27,9 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
                               .no_pin = o->no_pin,
                               .no_repack = o->no_repack,
                               .no_prefixes = o->no_prefixes,
+                              .kv = o->kv,
+                              .kv_budget = o->kv_budget,
+                              .kv_spill_dir = o->kv_dir,
                               .cache_dir = cache,
                               .progress = cli_progress_step,
                               .progress_ctx = &bar};

@@ -87,12 +87,16 @@ int irori_model_open(irori_model **out, const char *path, const irori_model_opti
                          .no_pin = o->no_pin,
                          .no_repack = o->no_repack,
                          .no_prefixes = o->no_prefixes,
+                         .kv_spill_dir = o->kv_spill_dir,
+                         .kv_spill_bytes = o->kv_spill_bytes,
                          .cache_dir = o->cache_dir,
                          .progress = o->progress,
                          .progress_ctx = o->progress_ctx};
     if (o->cache_dir && !*o->cache_dir)
         eo.cache_dir = os_cache_dir("irori", cache, sizeof cache) ? cache : NULL;
-    rc = engine_open(&m->engine, m->file, &eo, api_err(error));
+    rc = kv_policy_parse(&eo.kv_policy, o->kv, o->kv_budget, api_err(error));
+    if (!rc)
+        rc = engine_open(&m->engine, m->file, &eo, api_err(error));
     if (rc) {
         irori_model_close(m);
         return rc;
@@ -172,4 +176,25 @@ void irori_get_memory(const irori_model *m, irori_memory *out)
         out->kv_idle_bytes = (uint64_t)pages.idle * pages.page_bytes;
         out->kv_shared_bytes = (uint64_t)pages.shared * pages.page_bytes;
     }
+}
+
+void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out)
+{
+    *out = (irori_kv_stats){0};
+    if (!m->has_engine)
+        return;
+    kv_stats s;
+    kv_get_stats(m->engine.kv, &s);
+    *out = (irori_kv_stats){.resident_bytes = s.plane_bytes,
+                            .f16_bytes = s.f16_bytes,
+                            .spilled_bytes = s.spilled_bytes,
+                            .shared_bytes = (uint64_t)s.shared * s.page_bytes,
+                            .idle_bytes = (uint64_t)s.idle * s.page_bytes,
+                            .bits = s.bits,
+                            .demotions = s.demotions,
+                            .promotions = s.promotions,
+                            .spill_full = s.spill_full};
+    _Static_assert(COUNT_OF(out->blocks) == DEV_KV_LEVELS + 1, "one count a level");
+    for (int i = 0; i <= DEV_KV_LEVELS; i++)
+        out->blocks[i] = s.blocks[i];
 }

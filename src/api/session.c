@@ -360,11 +360,26 @@ int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
     api_settle(s);
     if (count == s->count)
         return ST_OK;
-    kv_seq_truncate(s->seq, (int)count);
+    int kept = kv_seq_truncate(s->seq, (int)count);
     api_grammar_truncate(s, count);
-    s->count = count;
+    s->count = (size_t)kept;
     drop_logits(s);
-    return ST_OK;
+    if ((size_t)kept == count)
+        return ST_OK;
+    // The rest of a page that lost precision for good is run again.
+    const float *logits;
+    api_row row = {s, s->tokens + kept, (int)(count - (size_t)kept), 0};
+    int rc = api_run(s->m, &row, 1, &logits, api_err(error));
+    if (rc)
+        api_grammar_restart(s);
+    return rc;
+}
+
+int irori_session_set_kv(irori_session *s, const char *policy, const char *budget, irori_error *error)
+{
+    kv_policy p;
+    int rc = kv_policy_parse(&p, policy, budget, api_err(error));
+    return rc ? rc : kv_seq_set_policy(s->seq, &p, api_err(error));
 }
 
 const int32_t *irori_session_tokens(const irori_session *s, size_t *count)

@@ -52,9 +52,14 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     if (!rc && pages > INT32_MAX)
         rc = err_set(e, ST_LIMIT, "%d sessions of %d tokens are too many to count", x->sequences, x->context);
     if (!rc)
-        rc = kv_new(
-            &x->kv, &x->model.kv,
-            &(kv_options){.pages = (int)pages, .prefix_tree = !o->no_prefixes, .root = kv_root(x->file)}, e);
+        rc = kv_new(&x->kv, &x->model.kv,
+                    &(kv_options){.pages = (int)pages,
+                                  .prefix_tree = !o->no_prefixes,
+                                  .root = kv_root(x->file),
+                                  .policy = o->kv_policy,
+                                  .spill_dir = o->kv_spill_dir,
+                                  .spill_bytes = o->kv_spill_bytes},
+                    e);
     if (!rc && alloc_arrays(x))
         rc = err_set(e, ST_NOMEM, "no memory for a batch of %d tokens", x->batch);
     return rc;
@@ -126,5 +131,6 @@ int engine_step(engine *x, const engine_row *rows, int n_rows, const float **log
         return err_set(e, ST_CANCELED, "stopped");
     for (int r = 0; r < n_rows; r++)
         kv_seq_append(rows[r].seq, rows[r].tokens, rows[r].n);
+    kv_adapt(x->kv, b.n_tokens);
     return ST_OK;
 }

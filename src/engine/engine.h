@@ -19,6 +19,9 @@ typedef struct engine_options {
     int outputs;      // most logits rows a step; 0: 64
     const char *cpu;  // NULL: best
     bool no_pin;
+    kv_policy kv_policy;  // of new sequences; zero: F16
+    const char *kv_spill_dir;
+    uint64_t kv_spill_bytes;
     bool no_prefixes;       // do not keep pages for sequences that begin with the same tokens
     bool no_repack;         // use the weights as the file holds them: no copy, slower
     const char *cache_dir;  // where re-laid weights are kept (dev_load); NULL or "": nowhere

@@ -30,20 +30,31 @@ int kv_new(kv **out, const dev_kv_shape *shape, const kv_options *o, err *e)
     s->shape = *shape;
     s->pages = pages;
     s->root = o->root;
+    s->policy = o->policy;
+    s->spill_dir = o->spill_dir;
+    s->spill_bytes = o->spill_bytes;
+    s->spill.fd = -1;
     s->idle_oldest = s->idle_newest = -1;
     s->page = mem_calloc(MEM_KV, (size_t)pages, sizeof *s->page);
     s->free_list = mem_calloc(MEM_KV, (size_t)pages, sizeof *s->free_list);
     s->block = mem_calloc(MEM_KV, (size_t)pages * layers, sizeof *s->block);
     s->mass = mem_calloc(MEM_KV, (size_t)pages * layers, sizeof *s->mass);
     s->token = mem_calloc(MEM_KV, (size_t)pages, sizeof *s->token);
+    s->state = mem_calloc(MEM_KV, (size_t)pages * layers, sizeof *s->state);
+    s->heat = mem_calloc(MEM_KV, (size_t)pages * layers, sizeof *s->heat);
     int rc = kv_slots_init(&s->plane[DEV_KV_PLANE_F16], (size_t)round_up(dev_kv_block_bytes(shape), 64),
                            (int64_t)pages * shape->layers * 2);
     if (!rc && o->prefix_tree)
         rc = tree_init(s);
-    if (rc || !s->page || !s->token || !s->free_list || !s->block || !s->mass) {
+    if (rc || !s->state || !s->heat || !s->page || !s->token || !s->free_list || !s->block || !s->mass) {
         kv_free(s);
         return err_set(e, ST_NOMEM, "no memory for a KV store of %llu MB; use a smaller context",
                        (unsigned long long)bytes >> 20);
+    }
+    rc = kv_policy_prepare(s, &o->policy, e);
+    if (rc) {
+        kv_free(s);
+        return rc;
     }
     *out = s;
     return ST_OK;
@@ -60,6 +71,9 @@ void kv_free(kv *s)
     mem_free(s->block);
     mem_free(s->mass);
     mem_free(s->token);
+    mem_free(s->state);
+    mem_free(s->heat);
+    kv_spill_done(&s->spill);
     mem_free(s->bucket);
     mem_free(s);
 }
@@ -75,8 +89,33 @@ void kv_get_stats(const kv *s, kv_stats *out)
                       .used = s->fresh - s->n_free,
                       .idle = s->n_idle,
                       .page_bytes = dev_kv_page_bytes(&s->shape)};
-    for (int i = 0; i < s->fresh; i++)
-        out->shared += s->page[i].refs - s->page[i].in_tree > 1;
+    const double values = (double)dev_kv_block_bytes(&s->shape) / 2;
+    double bits = 0, blocks = 0;
+    for (int i = 0; i < s->fresh; i++) {
+        const kv_page *p = &s->page[i];
+        out->shared += p->refs - p->in_tree > 1;
+        for (int b = 0; p->refs && b < 2 * s->shape.layers; b++) {
+            int level = p->at.block[b / 2][b % 2].level;
+            out->blocks[level]++;
+            bits += 8 * (double)kv_level_bytes(s, (enum dev_kv_level)level) / values;
+            blocks++;
+        }
+    }
     for (int k = 0; k < DEV_KV_PLANES; k++)
         out->resident_bytes += (size_t)s->plane[k].resident * s->plane[k].slab_bytes;
+    out->bits = blocks > 0 ? bits / blocks : 0;
+    out->plane_bytes = kv_plane_bytes(s);
+    out->f16_bytes = (size_t)out->used * out->page_bytes;
+    out->spilled_bytes = (size_t)s->spill.used * s->spill.slot_bytes;
+    out->spill_full = s->spill.full;
+    out->demotions = s->demotions;
+    out->promotions = s->promotions;
+}
+
+size_t kv_plane_bytes(const kv *s)
+{
+    size_t n = 0;
+    for (int k = 0; k < DEV_KV_PLANES; k++)
+        n += (size_t)s->plane[k].used * s->plane[k].slot_bytes;
+    return n;
 }

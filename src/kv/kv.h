@@ -13,10 +13,51 @@
 typedef struct kv kv;
 typedef struct kv_seq kv_seq;
 
+// How sequences keep what they know, and for how long at which level (policy.c; docs/KV.md).
+enum kv_kind {
+    KV_F16,      // all at F16
+    KV_UNIFORM,  // full pages at one level
+    KV_WINDOW,   // the first page and the newest; the others absent (attention sinks, arXiv 2309.17453)
+    KV_H2O,  // half of the budget for the newest pages, half for those with the most attention (arXiv 2306.14048)
+    KV_RULE,  // "staged-rule": by importance, age and pressure, as published
+    KV_FIT    // "staged": where precision is worth most, within the budget
+};
+// What becomes of values that a coarser level drops.
+enum kv_mode {
+    KV_EXACT,      // kept in the spill file: they come back to the bit
+    KV_RECOMPUTE,  // not kept; the engine can run the tokens again
+    KV_NONE        // gone
+};
+typedef struct kv_policy {
+    enum kv_kind kind;
+    enum kv_mode mode;
+    enum dev_kv_level level[2];  // KV_UNIFORM: of K and V
+    int window;                  // KV_WINDOW: tokens; 0: what the budget allows
+    // Importance of a page in a layer = attention * share + frequency * how often it had a share above the mean
+    // - age * how old it is; each of these is 0..1.
+    float attention, frequency, age;
+    // KV_RULE: above each pressure, pages below the importance go to the level.
+    float absent_pressure, absent_importance, q4_pressure, q4_importance, q8_importance;
+    int age_limit;  // tokens after which a page is Q8 at most
+    // KV_FIT: how much an error in K weighs against the same error in V, and how importance weighs.
+    float key_weight, power;
+    int recent;  // newest tokens that stay F16, at least DEV_PAGE
+    // Budget: bytes of all sequences together, or a part of what F16 takes; 0: none.
+    uint64_t budget_bytes;
+    float budget_part;
+} kv_policy;
+kv_policy kv_policy_default(enum kv_kind kind);
+// "f16", "uniform:q8", "window:1024", "h2o", "staged", "staged-rule", each with ",name=value" for a field: see
+// docs/KV.md. budget: "25%", "1500M", NULL or "": none. ST_INVALID.
+int kv_policy_parse(kv_policy *out, const char *text, const char *budget, err *e);
+
 typedef struct kv_options {
-    int pages;         // at most
-    bool prefix_tree;  // keep full pages for sequences that begin with the same tokens
-    uint64_t root;     // names what makes keys and values of tokens: model, tokenizer, adapter; not 0
+    int pages;              // at most
+    bool prefix_tree;       // keep full pages for sequences that begin with the same tokens
+    uint64_t root;          // names what makes keys and values of tokens: model, tokenizer, adapter; not 0
+    kv_policy policy;       // of sequences that get no other
+    const char *spill_dir;  // NULL: $TMPDIR or /tmp
+    uint64_t spill_bytes;   // most the spill file may take; 0: what all pages take at F16
 } kv_options;
 // ST_NOMEM when the address space cannot be reserved.
 int kv_new(kv **out, const dev_kv_shape *shape, const kv_options *o, err *e);
@@ -27,8 +68,12 @@ void kv_seq_free(kv_seq *q);  // NULL is allowed
 // A second sequence with the same past; costs a page list.
 int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e);
 int kv_seq_length(const kv_seq *q);
-// Forgets positions from `length` on.
-void kv_seq_truncate(kv_seq *q, int length);
+// Forgets positions from `length` on. The length kept: it is less than `length` (down to the start of its page) where the
+// page has to be written again and what was dropped of it cannot be brought back.
+int kv_seq_truncate(kv_seq *q, int length);
+// From now on the sequence follows another policy. ST_NOMEM, ST_IO: it keeps the old one.
+int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e);
+const kv_policy *kv_seq_policy(const kv_seq *q);
 
 // Makes the next n positions writable: takes pages, copies a shared last one. ST_LIMIT when no page is free (the
 // sequence keeps what it had), ST_NOMEM.
@@ -48,12 +93,23 @@ dev_kv_view kv_seq_view(const kv_seq *q);
 void kv_set_root(kv *s, uint64_t root);
 void kv_forget_prefixes(kv *s);  // drops the idle pages of the prefix tree
 
+// Between steps: looks at the pages when one has become full since the last time, and moves blocks to the level they
+// have earned, about as many as `tokens` new ones call for (tokens < 0: all at once).
+void kv_adapt(kv *s, int tokens);
+
 typedef struct kv_stats {
     int pages, used;
     int shared;  // of these, held by more than one sequence
     int idle;    // held by the prefix tree alone: they give way when a page is needed
     size_t page_bytes;
     size_t resident_bytes;  // memory that planes took and did not give back
+    size_t plane_bytes;     // of planes in use: what sequences and tree hold in memory
+    size_t f16_bytes;       // what the same pages take at F16
+    size_t spilled_bytes;   // in the spill file
+    double bits;            // mean bits of a value in memory, scales included; absent ones have none
+    uint64_t blocks[DEV_KV_LEVELS + 1];  // of full and half-written pages, by level
+    uint64_t demotions, promotions;      // of blocks, since the start
+    bool spill_full;                     // no further block is spilled for now
 } kv_stats;
 void kv_get_stats(const kv *s, kv_stats *out);
 

@@ -35,10 +35,37 @@ void kv_slots_give(kv_slots *s, uint8_t *slot);
 // Memory of empty slabs goes back to the system.
 void kv_slots_trim(kv_slots *s);
 
+// spill.c
+enum { KV_SPILL_HEAD = 64 };
+typedef struct kv_spill {
+    int fd;  // -1: not open
+    size_t block_bytes, slot_bytes;
+    int32_t slots, fresh, used;
+    int32_t *free;  // [slots] slots given back
+    int32_t n_free;
+    uint8_t *buffer;  // one slot
+    bool full;        // a write failed
+} kv_spill;
+int kv_spill_init(kv_spill *f, const char *dir, size_t block_bytes, int64_t slots, err *e);
+void kv_spill_done(kv_spill *f);
+int32_t kv_spill_put(kv_spill *f, const uint8_t *block);       // the slot; -1: no room
+bool kv_spill_get(kv_spill *f, int32_t slot, uint8_t *block);  // false: damaged, or not to be read
+void kv_spill_drop(kv_spill *f, int32_t slot);
+
+// What the store knows of a block beside its planes.
+typedef struct kv_block_state {
+    int32_t spilled;  // slot of the spill file with its F16 plane; -1: none
+    uint8_t want;     // level it should have
+    bool raw;         // holds infinities: it cannot be encoded
+} kv_block_state;
+
 // One page. `at` comes first: the device's pointer to it is a pointer to the page.
 typedef struct kv_page {
     dev_kv_page at;
     int refs;       // sequences that hold it, and the tree
+    bool full;      // all its tokens are written, and it has joined the policy's pages
+    uint32_t seen;  // kv.pass in which a sequence last counted it
+    uint64_t born;  // kv.clock when it became full
     uint64_t root;  // kv.root when its tokens were written; 0: it changed between them
     // In the prefix tree (tree.c):
     bool in_tree;
@@ -47,6 +74,14 @@ typedef struct kv_page {
     int next_same;     // in its bucket; -1: none
     int older, newer;  // among the pages that only the tree holds; -1: none
 } kv_page;
+
+// Attention that a page has had in a layer.
+typedef struct kv_heat {
+    uint64_t seen;    // mass when last looked at
+    float share;      // part of its sequence's attention, a running mean
+    float frequency;  // part of the looks in which it had more than the mean
+    bool looked;
+} kv_heat;
 
 struct kv {
     dev_kv_shape shape;
@@ -58,6 +93,20 @@ struct kv {
     dev_kv_block (*block)[2];    // [pages][layers][2]
     _Atomic uint64_t *mass;      // [pages][layers]
     int32_t (*token)[DEV_PAGE];  // [pages] the tokens of each
+    kv_block_state (*state)[2];  // [pages][layers][2]
+    kv_seq *seqs;                // linked by next
+    kv_spill spill;
+    const char *spill_dir;
+    uint64_t spill_bytes;
+    uint64_t demotions, promotions;
+    // The policy (policy.c):
+    kv_policy policy;      // of new sequences
+    kv_heat *heat;         // [pages][layers]
+    uint64_t clock;        // tokens appended, to all sequences
+    uint32_t pass;         // of the policy over the pages
+    bool due;              // a page has become full since the last pass
+    int at_page, at_left;  // where moving blocks stands, pages left to look at
+    double carried;        // blocks that may still be moved for the tokens run so far
     kv_slots plane[DEV_KV_PLANES];
     // The prefix tree:
     uint64_t root;    // of model, tokenizer and adapter
@@ -68,6 +117,8 @@ struct kv {
 
 struct kv_seq {
     kv *store;
+    kv_seq *next;
+    kv_policy policy;
     int length;
     int n_pages, cap_pages;
     dev_kv_page **page;  // [cap_pages]
@@ -90,10 +141,31 @@ void kv_page_ref(kv *s, kv_page *p);
 void kv_page_unref(kv *s, kv_page *p);
 // Makes `to`, fresh from kv_page_take, hold what `from` holds.
 void kv_page_copy(const kv *s, kv_page *to, const kv_page *from);
+static inline kv_block_state *kv_state_of(const kv *s, const kv_page *p, int layer, int side)
+{
+    return &s->state[(size_t)kv_page_index(s, p) * (size_t)s->shape.layers + (size_t)layer][side];
+}
 static inline int kv_pages_free(const kv *s)
 {
     return s->n_free + s->pages - s->fresh + s->n_idle;
 }
+
+// level.c
+size_t kv_plane_bytes(const kv *s);                           // of all planes in use
+int kv_prepare_levels(kv *s, err *e);                         // takes memory for planes other than F16, once
+size_t kv_level_bytes(const kv *s, enum dev_kv_level level);  // of a block
+// To a coarser level that is not absent; false when it stays: it is there already, cannot be encoded, or cannot be
+// spilled.
+bool kv_block_down(kv *s, kv_page *p, int layer, int side, enum dev_kv_level level, enum kv_mode mode);
+bool kv_layer_absent(kv *s, kv_page *p, int layer, enum kv_mode mode);  // both sides; false: they stay
+// To a finer level, from the spill file. ST_NOTFOUND: it was not spilled; ST_FORMAT: damaged; ST_LIMIT.
+int kv_block_up(kv *s, kv_page *p, int layer, int side, enum dev_kv_level level, err *e);
+bool kv_page_is_f16(const kv *s, const kv_page *p);
+int kv_page_restore(kv *s, kv_page *p, err *e);  // all of it to F16
+void kv_page_forget_spilled(kv *s, kv_page *p);
+
+// policy.c: takes what the policy needs (planes, spill file).
+int kv_policy_prepare(kv *s, const kv_policy *policy, err *e);
 
 // tree.c
 // The page with these DEV_PAGE tokens after `parent` (NULL: at the start); NULL when the tree has none.

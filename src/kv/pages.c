@@ -16,8 +16,10 @@ kv_page *kv_page_take(kv *s)
         for (int side = 0; side < 2; side++) {
             uint8_t *f16 = kv_slots_take(&s->plane[DEV_KV_PLANE_F16]);
             p->at.block[l][side] = (dev_kv_block){.plane = {[DEV_KV_PLANE_F16] = f16}};
+            *kv_state_of(s, p, (int)l, side) = (kv_block_state){.spilled = -1};
         }
         p->at.mass[l] = 0;
+        s->heat[(size_t)i * layers + l] = (kv_heat){0};
     }
     return p;
 }
@@ -35,6 +37,7 @@ void kv_page_unref(kv *s, kv_page *p)
             kv_tree_idle(s, p);
         return;
     }
+    kv_page_forget_spilled(s, p);
     for (int l = 0; l < s->shape.layers; l++)
         for (int side = 0; side < 2; side++)
             for (int k = 0; k < DEV_KV_PLANES; k++)
@@ -51,6 +54,8 @@ void kv_page_copy(const kv *s, kv_page *to, const kv_page *from)
             memcpy(to->at.block[l][side].plane[DEV_KV_PLANE_F16],
                    from->at.block[l][side].plane[DEV_KV_PLANE_F16], n);
         to->at.mass[l] = from->at.mass[l];
+        s->heat[(size_t)kv_page_index(s, to) * (size_t)s->shape.layers + (size_t)l] =
+            s->heat[(size_t)kv_page_index(s, from) * (size_t)s->shape.layers + (size_t)l];
     }
     to->root = from->root;
     memcpy(s->token[kv_page_index(s, to)], s->token[kv_page_index(s, from)], sizeof *s->token);

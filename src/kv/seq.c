@@ -9,6 +9,9 @@ int kv_seq_new(kv *s, kv_seq **out, err *e)
     if (!*out)
         return err_set(e, ST_NOMEM, "no memory for a sequence");
     (*out)->store = s;
+    (*out)->policy = s->policy;
+    (*out)->next = s->seqs;
+    s->seqs = *out;
     return ST_OK;
 }
 
@@ -17,6 +20,10 @@ void kv_seq_free(kv_seq *q)
     if (!q)
         return;
     kv_seq_truncate(q, 0);
+    kv_seq **at = &q->store->seqs;
+    while (*at != q)
+        at = &(*at)->next;
+    *at = q->next;
     mem_free(q->page);
     mem_free(q);
 }
@@ -48,6 +55,7 @@ int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
     }
     kv_seq *f = *out;
     f->length = q->length;
+    f->policy = q->policy;
     f->n_pages = written;
     for (int i = 0; i < written; i++) {
         f->page[i] = q->page[i];
@@ -61,14 +69,33 @@ int kv_seq_length(const kv_seq *q)
     return q->length;
 }
 
-void kv_seq_truncate(kv_seq *q, int length)
+int kv_seq_truncate(kv_seq *q, int length)
 {
     if (length >= q->length && length > 0)
-        return;
+        return q->length;
+    if (length % DEV_PAGE && kv_page_restore(q->store, kv_page_of(q->page[length / DEV_PAGE]), NULL))
+        length -= length % DEV_PAGE;
     int keep = (length + DEV_PAGE - 1) / DEV_PAGE;
+    q->store->due = true;  // other pages are the newest now
     while (q->n_pages > keep)
         kv_page_unref(q->store, kv_page_of(q->page[--q->n_pages]));
     q->length = length;
+    return length;
+}
+
+int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e)
+{
+    int rc = kv_policy_prepare(q->store, policy, e);
+    if (rc)
+        return rc;
+    q->policy = *policy;
+    q->store->due = true;
+    return ST_OK;
+}
+
+const kv_policy *kv_seq_policy(const kv_seq *q)
+{
+    return &q->policy;
 }
 
 static int no_page(const kv_seq *q, int n, err *e)
@@ -77,6 +104,13 @@ static int no_page(const kv_seq *q, int n, err *e)
                    "context is full: %d tokens held, %d more asked, %d pages of %d tokens in all; "
                    "raise --ctx or start anew",
                    q->length, n, q->store->pages, DEV_PAGE);
+}
+
+// A page that only this sequence holds is written again.
+static void open_again(kv *s, kv_page *p)
+{
+    p->full = false;
+    kv_page_forget_spilled(s, p);
 }
 
 int kv_seq_reserve(kv_seq *q, int n, err *e)
@@ -93,12 +127,17 @@ int kv_seq_reserve(kv_seq *q, int n, err *e)
     int rc = list_grow(q, need, e);
     if (rc)
         return rc;
+    // Nothing to do but for a page that was cut back after it had been made coarser.
+    if (n > 0 && partial >= 0 && (rc = kv_page_restore(s, kv_page_of(q->page[partial]), e)))
+        return rc;
     if (copy) {
         kv_page *shared = kv_page_of(q->page[partial]), *own = kv_page_take(s);
         kv_page_copy(s, own, shared);
         kv_page_unref(s, shared);
         q->page[partial] = &own->at;
     }
+    if (n > 0 && partial >= 0)
+        open_again(s, kv_page_of(q->page[partial]));
     while (q->n_pages < need)
         q->page[q->n_pages++] = &kv_page_take(s)->at;
     return ST_OK;
@@ -116,10 +155,15 @@ static void offer(kv_seq *q, int i)
 {
     kv *s = q->store;
     kv_page *p = kv_page_of(q->page[i]);
+    p->full = true;
+    p->born = s->clock;
+    s->due = true;
     if (p->root != s->root)
         return;
     kv_page *same = kv_tree_child(s, page_before(q, i), s->token[kv_page_index(s, p)]);
-    if (same && same != p) {
+    if (same && same != p && !kv_page_is_f16(s, same)) {
+        return;  // ours is better: it stays, and stays alone
+    } else if (same && same != p) {
         kv_page_ref(s, same);
         q->page[i] = &same->at;
         kv_page_unref(s, p);
@@ -140,6 +184,7 @@ void kv_seq_append(kv_seq *q, const int32_t *tokens, int n)
             p->root = 0;
         s->token[kv_page_index(s, p)][slot] = tokens[i];
         q->length++;
+        s->clock++;
         if (slot == DEV_PAGE - 1)
             offer(q, at);
     }
