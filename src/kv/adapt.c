@@ -42,18 +42,20 @@ static int move_layer(kv *s, kv_page *p, int layer, enum kv_mode mode)
     return moved;
 }
 
-// Looks at the next page; false when all have been looked at since the last pass.
-static bool move_page(kv *s, enum kv_mode mode)
+// Looks at the next layer of the next page; false when all have been looked at since the last pass.
+static bool move_next(kv *s, enum kv_mode mode)
 {
     if (s->at_left <= 0)
         return false;
-    s->at_left--;
     kv_page *p = &s->page[s->at_page];
-    s->at_page = s->at_page + 1 < s->fresh ? s->at_page + 1 : 0;
-    if (p->refs == 0 || !p->full || p->seen != s->pass)
-        return true;
-    for (int l = 0; l < s->shape.layers; l++)
-        s->carried -= move_layer(s, p, l, mode);
+    bool skip = p->refs == 0 || !p->full || p->seen != s->pass;
+    if (!skip)
+        s->carried -= move_layer(s, p, s->at_layer, mode);
+    if (skip || ++s->at_layer == s->shape.layers) {
+        s->at_layer = 0;
+        s->at_left--;
+        s->at_page = s->at_page + 1 < s->fresh ? s->at_page + 1 : 0;
+    }
     return true;
 }
 
@@ -76,13 +78,14 @@ void kv_adapt(kv *s, int tokens)
         evict_over_budget(s);
         kv_policy_pass(s);
         s->due = false;
+        s->spill.full = false;  // tried again, once a pass
         s->at_left = s->fresh;
     }
     const enum kv_mode mode = mode_of(s);
     const double page = 2.0 * s->shape.layers;
     uint64_t before = s->demotions + s->promotions;
     s->carried = tokens < 0 ? 1e18 : MIN(s->carried, page) + page * tokens / TOKENS_A_PAGE;
-    while (s->carried > 0 && move_page(s, mode))
+    while (s->carried > 0 && move_next(s, mode))
         ;
     s->carried = MAX(-page, MIN(s->carried, page));
     if (s->demotions + s->promotions != before)

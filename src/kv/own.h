@@ -19,9 +19,9 @@ typedef struct kv_slots {
     uint8_t *memory;
     size_t reserved;
     size_t slot_bytes, slab_bytes;
-    int per_slab, slots, slabs;
+    int per_slab, slabs;
     kv_slab *slab;            // [slabs]
-    int32_t *next;            // [slots]
+    int32_t *next;            // [slabs * per_slab]
     int list[KV_SLAB_LISTS];  // partly used; empty but resident; empty and given back
     int fresh;                // slabs from here on were never used
     int used;                 // slots in use
@@ -44,7 +44,8 @@ typedef struct kv_spill {
     int32_t *free;  // [slots] slots given back
     int32_t n_free;
     uint8_t *buffer;  // one slot
-    bool full;        // a write failed
+    bool full;        // a write failed since the last pass of the policy
+    bool told;        // the log says so
 } kv_spill;
 int kv_spill_init(kv_spill *f, const char *dir, size_t block_bytes, int64_t slots, err *e);
 void kv_spill_done(kv_spill *f);
@@ -100,13 +101,14 @@ struct kv {
     uint64_t spill_bytes;
     uint64_t demotions, promotions;
     // The policy (policy.c):
-    kv_policy policy;      // of new sequences
-    kv_heat *heat;         // [pages][layers]
-    uint64_t clock;        // tokens appended, to all sequences
-    uint32_t pass;         // of the policy over the pages
-    bool due;              // a page has become full since the last pass
-    int at_page, at_left;  // where moving blocks stands, pages left to look at
-    double carried;        // blocks that may still be moved for the tokens run so far
+    kv_policy policy;       // of new sequences
+    kv_heat *heat;          // [pages][layers]
+    uint64_t clock;         // tokens appended, to all sequences
+    uint32_t pass;          // of the policy over the pages
+    bool due;               // a page has become full since the last pass
+    int at_page, at_layer;  // where moving blocks stands
+    int at_left;            // pages left to look at
+    double carried;         // blocks that may still be moved for the tokens run so far
     kv_slots plane[DEV_KV_PLANES];
     // The prefix tree:
     uint64_t root;    // of model, tokenizer and adapter

@@ -15,9 +15,9 @@ int kv_slots_init(kv_slots *s, size_t slot_bytes, int64_t slots)
     int64_t slabs = (slots + s->per_slab - 1) / s->per_slab;
     uint64_t bytes;
     s->slab_bytes = (size_t)round_up(slot_bytes * (size_t)s->per_slab, small ? 4096 : SLAB_BYTES);
+    slots = slabs * s->per_slab;  // the last slab is whole too
     if (slots > INT32_MAX || !check_mul((uint64_t)slabs, s->slab_bytes, &bytes) || bytes > SIZE_MAX / 2)
         return ST_NOMEM;
-    s->slots = (int)slots;
     s->slabs = (int)slabs;
     s->reserved = (size_t)bytes;
     s->memory = mem_pages_alloc(MEM_KV, s->reserved);

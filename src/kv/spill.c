@@ -89,9 +89,12 @@ int32_t kv_spill_put(kv_spill *f, const uint8_t *block)
     memcpy(f->buffer + sizeof head, block, f->block_bytes);
     if (!write_all(f->fd, f->buffer, f->slot_bytes, (off_t)slot * (off_t)f->slot_bytes)) {
         f->full = true;
-        log_msg(LOG_WARN,
-                "the spill file for keys and values cannot grow (%s): they keep their precision from here on",
+        if (!f->told)
+            log_msg(
+                LOG_WARN,
+                "the spill file for keys and values cannot grow (%s): they keep their precision until it can",
                 strerror(errno));
+        f->told = true;
         return -1;
     }
     if (f->n_free)
