@@ -31,6 +31,15 @@ int api_need_engine(const irori_model *m, err *e)
     return m->has_engine ? ST_OK : err_set(e, ST_INVALID, "the model was opened for its vocabulary only");
 }
 
+int api_need_text(const irori_model *m, err *e)
+{
+    int rc = api_need_engine(m, e);
+    if (!rc && m->engine.model.params.pooling != MODEL_POOL_NONE)
+        rc = err_set(e, ST_UNSUPPORTED, "%s gives embeddings or scores of texts, it writes none",
+                     gguf_path(m->file));
+    return rc;
+}
+
 static void copy_str(const gguf *g, const char *key, char *out, size_t cap)
 {
     gguf_str s;

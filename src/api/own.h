@@ -76,6 +76,8 @@ int api_need_breakers(irori_model *m, err *e);
 
 // Refuses a model that was opened for its vocabulary only.
 int api_need_engine(const irori_model *m, err *e);
+// Also one that does not write text.
+int api_need_text(const irori_model *m, err *e);
 
 // Runs n rows of different sessions; afterwards each session with outputs > 0 is live with its last row's logits.
 // *logits: all output rows.

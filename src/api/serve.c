@@ -44,7 +44,7 @@ int irori_scheduler_new(irori_scheduler **out, irori_model *m, const irori_sched
     const irori_scheduler_options *o = options ? options : &defaults;
     err *e = api_err(error);
     *out = NULL;
-    int rc = api_need_engine(m, e);
+    int rc = api_need_text(m, e);
     if (!rc)
         rc = api_need_breakers(m, e);  // now: requests come from any thread
     irori_scheduler *s = rc ? NULL : mem_calloc(MEM_OTHER, 1, sizeof *s);

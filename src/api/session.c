@@ -101,7 +101,7 @@ int irori_session_new(irori_session **out, irori_model *m, const irori_sampling 
     err *e = api_err(error);
     irori_session *s = NULL;
     *out = NULL;
-    int rc = api_need_engine(m, e);
+    int rc = api_need_text(m, e);
     if (!rc)
         rc = session_alloc(&s, m, e);
     if (!rc)

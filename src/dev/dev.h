@@ -86,6 +86,8 @@ typedef struct dev_kv_view {
     dev_kv_page *const *pages;
 } dev_kv_view;
 
+enum { DEV_MOST_BATCH = 8192 };  // tokens a step, whatever the plan
+
 // Tokens of one or more sequences to run together. The tokens of one sequence stand next to each other, at
 // rising consecutive positions; each sees all earlier positions of its sequence and itself.
 typedef struct dev_batch {

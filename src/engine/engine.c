@@ -40,21 +40,30 @@ static int open_parts(engine *x, const engine_options *o, err *e)
     if (rc)
         return rc;
     int trained = x->model.params.context;
-    x->context = x->model.params.positions;
+    const model_params *p = &x->model.params;
+    x->context = p->positions;
     if (x->context > trained)
         return err_set(e, ST_LIMIT, "%s: context of %d tokens asked, the model was trained for %d",
                        gguf_path(x->file), x->context, trained);
+    if (p->both_ways && x->context > DEV_MOST_BATCH)
+        return err_set(e, ST_LIMIT,
+                       "%s: context of %d tokens asked; this model runs a text at once, at most %d",
+                       gguf_path(x->file), x->context, DEV_MOST_BATCH);
+    if (p->both_ways)
+        x->batch = MAX(x->batch, x->context);
     rc = load_weights(x, o, e);
     if (!rc)
         rc = x->dev->ops->plan(x->dev, &x->model.graph, &x->model.kv, x->batch, x->outputs, &x->plan, e);
     // One page more each: a fork may hold a copy of a half-written one.
     int64_t pages = (int64_t)x->sequences * ((x->context + DEV_PAGE - 1) / DEV_PAGE + 1);
+    if (p->pooling != MODEL_POOL_NONE)  // each text of a step has its own
+        pages = MAX(pages, x->batch / DEV_PAGE + x->outputs);
     if (!rc && pages > INT32_MAX)
         rc = err_set(e, ST_LIMIT, "%d sessions of %d tokens are too many to count", x->sequences, x->context);
     if (!rc)
         rc = kv_new(&x->kv, &x->model.kv,
                     &(kv_options){.pages = (int)pages,
-                                  .prefix_tree = !o->no_prefixes,
+                                  .prefix_tree = !o->no_prefixes && !p->both_ways,
                                   .root = kv_root(x->file),
                                   .policy = o->kv_policy,
                                   .spill_dir = o->kv_spill_dir,
@@ -71,8 +80,8 @@ int engine_open(engine *x, const gguf *file, const engine_options *o, err *e)
                   .batch = o->batch ? o->batch : 512,
                   .outputs = o->outputs ? o->outputs : 64,
                   .sequences = o->sequences ? o->sequences : 1};
-    if (x->batch < 1 || x->batch > 8192)
-        return err_set(e, ST_INVALID, "batch of %d tokens, allowed 1..8192", x->batch);
+    if (x->batch < 1 || x->batch > DEV_MOST_BATCH)
+        return err_set(e, ST_INVALID, "batch of %d tokens, allowed 1..%d", x->batch, DEV_MOST_BATCH);
     if (o->context < 0)
         return err_set(e, ST_INVALID, "context of %d tokens, allowed 1 and more", o->context);
     if (x->sequences < 1 || x->sequences > 4096)
@@ -119,8 +128,9 @@ int engine_step(engine *x, const engine_row *rows, int n_rows, const float **log
             return rc;
         x->views[r] = kv_seq_view(rows[r].seq);
         int start = kv_seq_length(rows[r].seq);
+        int wanted = x->model.params.pools_first ? 0 : rows[r].n - rows[r].outputs;
         for (int i = 0; i < rows[r].n; i++) {
-            if (i >= rows[r].n - rows[r].outputs)
+            if (i >= wanted && i < wanted + rows[r].outputs)
                 x->output[b.n_outputs++] = b.n_tokens;
             x->token[b.n_tokens] = rows[r].tokens[i];
             x->pos[b.n_tokens] = start + i;

@@ -45,7 +45,8 @@ typedef struct engine {
 int engine_open(engine *x, const gguf *file, const engine_options *o, err *e);
 void engine_close(engine *x);
 
-// One piece of a step: n tokens appended to a sequence; logits after the last `outputs` of them are wanted.
+// One piece of a step: n tokens appended to a sequence; logits after the last `outputs` of them are wanted (of a model
+// that pools: the text's embedding or scores, with outputs 1).
 typedef struct engine_row {
     kv_seq *seq;
     const int32_t *tokens;
@@ -53,9 +54,23 @@ typedef struct engine_row {
 } engine_row;
 
 // Runs all rows (different sequences; tokens together <= batch, outputs together <= outputs). *logits then holds
-// the wanted rows in order, [vocabulary] each, until the next step. On failure (ST_LIMIT: no KV page left,
+// the wanted rows in order, [model.result_width] each, until the next step. On failure (ST_LIMIT: no KV page left,
 // ST_CANCELED, ST_NOMEM) no sequence has grown. cancel may be NULL.
 int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits,
                 bool (*cancel)(void *ctx), void *cancel_ctx, err *e);
+
+// A whole text, beginning a sequence of its own.
+typedef struct engine_text {
+    const int32_t *tokens;
+    int n;  // 1..context
+} engine_text;
+
+// Takes what the model gives at the end of text i, [model.result_width]; called with rising i.
+typedef void engine_take_fn(void *ctx, size_t i, const float *result);
+
+// Runs each text by itself, as many in one step as there is room for; nothing of them is kept, but for pages of the
+// prefix tree. ST_LIMIT, ST_CANCELED, ST_NOMEM; then some texts have been taken.
+int engine_texts(engine *x, const engine_text *texts, size_t n, engine_take_fn *take, void *take_ctx,
+                 bool (*cancel)(void *ctx), void *cancel_ctx, err *e);
 
 #endif

@@ -87,13 +87,14 @@ static graph_op *add_op(graph *g, enum graph_op_kind kind)
     return op;
 }
 
-int graph_embed(graph *g, int weight, int positions, float scale)
+int graph_embed(graph *g, int weight, int positions, const float *bias, float scale)
 {
     int out = add_value(g, g->n_weights ? g->weights[weight].k : 0, GRAPH_TOKENS);
     graph_op *op = add_op(g, GRAPH_EMBED);
     op->weight[0] = weight;
     op->weight[1] = positions;
     op->out[0] = out;
+    op->bias[0] = bias;
     op->scale = scale;
     return out;
 }
@@ -194,6 +195,17 @@ int graph_pick(graph *g, int x, graph_addend add, float eps)
     op->out[0] = out;
     op->add = add;
     op->eps = eps;
+    return out;
+}
+
+int graph_mean(graph *g, int x)
+{
+    if (g->failed)
+        return 0;
+    int out = add_value(g, g->values[x].width, GRAPH_OUTPUTS);
+    graph_op *op = add_op(g, GRAPH_MEAN);
+    op->in[0] = x;
+    op->out[0] = out;
     return out;
 }
 

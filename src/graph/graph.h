@@ -48,7 +48,8 @@ typedef struct graph_value {
 } graph_value;
 
 enum graph_op_kind {
-    GRAPH_EMBED,  // out[0] = table row of each token (times scale), plus the row of its position in weight[1] (if any)
+    GRAPH_EMBED,  // out[0] = table row of each token (times scale), plus the row of its position in weight[1] (if any),
+                  // plus bias[0] (if any)
     GRAPH_NORM,  // x += add (if any); out[0] = norm(x). x = in[0] is updated in place, add = in[1]
     GRAPH_MATMUL,  // out[i] = in[0] * weight[i]^T (+ bias[i], then capped) for i < n_weights; one pass, one barrier.
     // With a choice in in[1], in[0] holds rows as ROUTE sorts them, and each meets its expert's part
@@ -57,6 +58,7 @@ enum graph_op_kind {
     GRAPH_ATTEND,  // out[0] = attention of q = in[0] over the pages of `layer`
     GRAPH_GLU,     // out[0] = gate(in[0]) * in[1] (if any)
     GRAPH_PICK,    // out[0] = in[0] + add for the output tokens only; add = in[1] (if any)
+    GRAPH_MEAN,  // out[0] = for each output token, the mean of in[0] over its sequence's tokens in the batch
     GRAPH_ROUTE,  // out[0] = the choice of experts for each row of in[1], by the scores in[0]; out[1] = its rows sorted
     GRAPH_BLEND,  // out[0] = sum over a row's experts of weight * its row of in[0]; in[1] = the choice
 };
@@ -156,7 +158,8 @@ void graph_done(graph *g);
 // Each returns an index. After a failed allocation they return 0 and graph_finish says so.
 int graph_add_weight(graph *g, graph_weight w);  // the same tensor twice gives the same index
 int graph_add_rope(graph *g, graph_rope r);
-int graph_embed(graph *g, int weight, int positions, float scale);  // positions: a table, or GRAPH_NONE
+// positions: a table, or GRAPH_NONE; bias: [width] or NULL.
+int graph_embed(graph *g, int weight, int positions, const float *bias, float scale);
 // Returns the normalised value; `x` has `add` added to it first, in place.
 int graph_norm(graph *g, int x, graph_addend add, graph_rule rule);
 // out[i] for each of n weights; bias may be NULL, as may its entries.
@@ -168,6 +171,7 @@ void graph_store(graph *g, int q, int k, int v, const float *q_norm, const float
 int graph_attend(graph *g, int q, graph_attention att);
 int graph_glu(graph *g, enum graph_gate f, int gate, int up);  // up may be GRAPH_NONE
 int graph_pick(graph *g, int x, graph_addend add, float eps);  // eps of the addend's norm
+int graph_mean(graph *g, int x);
 // Returns the choice; *sorted is the value that graph_expert_matmul multiplies first.
 int graph_route(graph *g, int scores, int x, graph_choice c, int *sorted);
 // As graph_matmul, for x with rows sorted by `choice` and weights of as many parts as there are experts.

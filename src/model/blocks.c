@@ -6,18 +6,18 @@
 #include "model/build.h"
 
 // A vector of the norm `name`, a layer's or (layer < 0) the model's.
-static const float *norm_vector(build *b, int layer, const char *name, const char *part)
+static const float *norm_vector(build *b, int layer, bool optional, const char *name, const char *part)
 {
     int n = b->m->params.width;
-    return layer < 0 ? build_vector(b, n, false, "%s.%s", name, part)
-                     : build_vector(b, n, false, "blk.%d.%s.%s", layer, name, part);
+    return layer < 0 ? build_vector(b, n, optional, "%s.%s", name, part)
+                     : build_vector(b, n, optional, "blk.%d.%s.%s", layer, name, part);
 }
 
 int build_norm(build *b, int layer, const char *name, build_stream *x, const build_style *s)
 {
     graph_rule rule = {.center = s->layer_norm, .eps = b->m->params.norm_eps};
-    rule.weight = norm_vector(b, layer, name, "weight");
-    rule.bias = s->layer_norm ? norm_vector(b, layer, name, "bias") : NULL;
+    rule.weight = norm_vector(b, layer, false, name, "weight");
+    rule.bias = s->layer_norm ? norm_vector(b, layer, true, name, "bias") : NULL;  // ModernBERT has none
     if (b->rc)
         return 0;
     int y = graph_norm(&b->m->graph, x->x, x->add, rule);
@@ -30,7 +30,16 @@ static void leave(build *b, int layer, const char *name, build_stream *x, const 
 {
     x->add = (graph_addend){.value = value};
     if (s->post_norms)
-        x->add.rms = norm_vector(b, layer, name, "weight");
+        x->add.rms = norm_vector(b, layer, false, name, "weight");
+}
+
+// What marks a token as one of the first segment, which all are; NULL where a model has no such marks.
+static const float *segment_of(build *b)
+{
+    uint64_t rows = build_row_count(b, "token_types.weight");
+    return rows == 0 || rows > 1024
+               ? NULL
+               : build_vectors(b, (int)rows, b->m->params.width, false, "token_types.weight");
 }
 
 build_stream build_embedding(build *b, const build_style *s)
@@ -40,8 +49,12 @@ build_stream build_embedding(build *b, const build_style *s)
     int table = build_table(b, p->vocab, p->width, "token_embd.weight"), places = GRAPH_NONE;
     if (s->positions)
         places = build_table(b, p->context, p->width, "position_embd.weight");
+    const float *segment = s->segments ? segment_of(b) : NULL;
     if (!b->rc)
-        x.x = graph_embed(&b->m->graph, table, places, s->embedding_scale > 0 ? s->embedding_scale : 1);
+        x.x = graph_embed(&b->m->graph, table, places, segment,
+                          s->embedding_scale > 0 ? s->embedding_scale : 1);
+    if (s->embedding_norm)
+        x.x = build_norm(b, -1, "token_embd_norm", &x, s);
     return x;
 }
 
@@ -81,18 +94,20 @@ static int project(build *b, int layer, const char *name, int x, int n, int k)
 void build_attention_block(build *b, int layer, build_stream *x, const build_style *s)
 {
     const model_params *p = &b->m->params;
-    graph_attention att = {.layer = layer,
-                           .heads = p->heads,
-                           .kv_heads = p->kv_heads,
-                           .head_dim = p->head_dim,
-                           .rope = s->rope,
-                           .window = s->window,
-                           .softcap = s->attention_cap,
-                           .scale = s->attention_scale > 0 ? s->attention_scale
-                                                           : 1 / sqrtf((float)p->head_dim),
-                           .eps = p->norm_eps};
+    graph_attention att = {
+        .layer = p->both_ways ? 0 : layer,  // nothing is kept: each layer writes over the last
+        .both_ways = p->both_ways,
+        .heads = p->heads,
+        .kv_heads = p->kv_heads,
+        .head_dim = p->head_dim,
+        .rope = s->rope,
+        .window = s->window,
+        .softcap = s->attention_cap,
+        .scale = s->attention_scale > 0 ? s->attention_scale : 1 / sqrtf((float)p->head_dim),
+        .eps = p->norm_eps};
     int qkv[3] = {0};
-    project_qkv(b, layer, build_norm(b, layer, "attn_norm", x, s), s, qkv);
+    const bool plain = s->norm_after || s->no_norm;
+    project_qkv(b, layer, plain ? x->x : build_norm(b, layer, "attn_norm", x, s), s, qkv);
     const float *q_norm = NULL, *k_norm = NULL;
     if (s->head_norms) {
         q_norm = build_vector(b, p->head_dim, false, "blk.%d.attn_q_norm.weight", layer);
@@ -132,7 +147,8 @@ static void project_gate(build *b, int layer, int x, int *gate_up)
 void build_ff_block(build *b, int layer, build_stream *x, const build_style *s)
 {
     const model_params *p = &b->m->params;
-    int h = build_norm(b, layer, s->ff_norm ? s->ff_norm : "ffn_norm", x, s), gate_up[2] = {0, GRAPH_NONE};
+    const char *norm = s->ff_norm ? s->ff_norm : "ffn_norm";
+    int h = s->norm_after ? x->x : build_norm(b, layer, norm, x, s), gate_up[2] = {0, GRAPH_NONE};
     if (s->no_gate)
         gate_up[0] = project(b, layer, "ffn_up", h, p->ff, p->width);
     else
@@ -147,14 +163,18 @@ void build_layer(build *b, int layer, build_stream *x, const build_style *s)
 {
     const model_params *p = &b->m->params;
     build_attention_block(b, layer, x, s);
-    if (!b->rc && layer == p->layers - 1) {
+    if (!b->rc && layer == p->layers - 1 && p->pooling != MODEL_POOL_MEAN) {
         x->x = graph_pick(&b->m->graph, x->x, x->add, p->norm_eps);
         x->add = (graph_addend){.value = GRAPH_NONE};
     }
+    if (s->norm_after)
+        x->x = build_norm(b, layer, "attn_output_norm", x, s);
     if (p->experts)
         build_experts_block(b, layer, x, s);
     else
         build_ff_block(b, layer, x, s);
+    if (s->norm_after)
+        x->x = build_norm(b, layer, "layer_output_norm", x, s);
 }
 
 void build_head(build *b, build_stream *x, const build_style *s)
@@ -162,6 +182,10 @@ void build_head(build *b, build_stream *x, const build_style *s)
     const model_params *p = &b->m->params;
     bool tied = build_row_count(b, "output.weight") == 0;
     int h = build_norm(b, -1, "output_norm", x, s);
+    if (p->pooling != MODEL_POOL_NONE) {
+        build_pooled(b, h, GRAPH_GELU, s);
+        return;
+    }
     int w = build_matrix(b, p->vocab, p->width, "%s", tied ? "token_embd.weight" : "output.weight");
     if (!b->rc)
         b->m->graph.logits = graph_head(&b->m->graph, h, w, s->logit_cap);

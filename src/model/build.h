@@ -21,9 +21,9 @@ typedef struct model_arch {
 
 // All architectures, ended by a NULL name entry.
 extern const model_arch *const model_archs[];
-extern const model_arch model_arch_gemma2, model_arch_gemma3, model_arch_gpt_oss, model_arch_gpt2,
-    model_arch_llama, model_arch_phi3, model_arch_qwen2, model_arch_qwen3, model_arch_qwen3moe,
-    model_arch_starcoder2;
+extern const model_arch model_arch_bert, model_arch_gemma2, model_arch_gemma3, model_arch_gpt_oss,
+    model_arch_gpt2, model_arch_llama, model_arch_modern_bert, model_arch_phi3, model_arch_qwen2,
+    model_arch_qwen3, model_arch_qwen3moe, model_arch_starcoder2;
 
 int build_fail(build *b, int code, const char *fmt, ...) ERR_PRINTF(3, 4);
 
@@ -68,7 +68,12 @@ typedef struct build_style {
     bool biases;      // Q, K and V must have biases; any other bias is honoured where the file has it
     bool no_gate;     // feed-forward: down(f(up x)), without a gate
     bool positions;   // learned, from position_embd
+    bool segments;    // the first row of token_types is added to every embedding
     bool sinks;       // a sink's score for each head (attn_sinks)
+    bool no_norm;     // of a layer whose attention takes the stream as it is
+    bool norm_after;  // blocks take the stream as it is; sum and result are normalised (attn_output_norm,
+                      // layer_output_norm)
+    bool embedding_norm;   // of the embeddings (token_embd_norm)
     const char *ff_norm;   // the norm before the feed-forward; NULL: ffn_norm
     enum graph_gate gate;  // f of the feed-forward
     int rope;
@@ -96,7 +101,12 @@ void build_ff_block(build *b, int layer, build_stream *x, const build_style *s);
 void build_experts_block(build *b, int layer, build_stream *x, const build_style *s);
 // Attention, then feed-forward or experts; behind the attention of the last layer only the rows whose logits are wanted go on.
 void build_layer(build *b, int layer, build_stream *x, const build_style *s);
-// Final norm and output head (tied to the embedding when the file has no output.weight): the end of a graph.
+// What is to become of the last hidden states; after the architecture's own parameters.
+void build_pooling_params(build *b);
+// The end of the graph of a model that pools. x: hidden states, already picked unless their mean is wanted; gate: of
+// the first matrix of a head that ranks.
+void build_pooled(build *b, int x, enum graph_gate gate, const build_style *s);
+// Final norm, and pooling or the output head (tied to the embedding when the file has no output.weight): the end of a graph.
 void build_head(build *b, build_stream *x, const build_style *s);
 // The whole of a decoder whose layers are alike.
 void build_decoder(build *b, const build_style *s);

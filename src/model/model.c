@@ -56,7 +56,9 @@ int model_load(model *m, const gguf *file, int context, graph_form_fn *form_of, 
         return refuse_arch(&b, name);
     m->arch_name = m->arch->name;
     m->arch->params(&b);
-    m->params.positions = context > 0 ? context : MIN(m->params.context, 4096);
+    build_pooling_params(&b);
+    int usual = m->params.both_ways ? DEV_MOST_BATCH : 4096;
+    m->params.positions = context > 0 ? context : MIN(m->params.context, usual);
     read_vocab(&b);
     if (!b.rc)
         m->arch->graph(&b);
@@ -66,7 +68,9 @@ int model_load(model *m, const gguf *file, int context, graph_form_fn *form_of, 
         model_done(m);
         return b.rc;
     }
-    m->kv = (dev_kv_shape){m->params.layers, m->params.kv_heads, m->params.head_dim};
+    m->result_width = m->graph.values[m->graph.logits].width;
+    m->kv = (dev_kv_shape){m->params.both_ways ? 1 : m->params.layers, m->params.kv_heads,
+                           m->params.head_dim};
     return ST_OK;
 }
 

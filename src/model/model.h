@@ -10,6 +10,15 @@
 #include "gguf/gguf.h"
 #include "graph/graph.h"
 
+// What becomes of a text's last hidden states (pooling_type in the file, its numbers).
+enum model_pooling {
+    MODEL_POOL_NONE,  // logits of the next token
+    MODEL_POOL_MEAN,  // an embedding: their mean,
+    MODEL_POOL_CLS,   // that of the first token,
+    MODEL_POOL_LAST,  // that of the last
+    MODEL_POOL_RANK,  // scores, by a head over one of them
+};
+
 typedef struct model_params {
     int vocab, width, layers, heads, kv_heads, head_dim, ff;
     int experts, experts_used, expert_ff;  // experts 0: none
@@ -20,7 +29,10 @@ typedef struct model_params {
     int rope_dims;  // values of a head that turn
     float rope_base;
     bool rope_neox;
-    int window;        // 0: full attention
+    int window;  // 0: full attention
+    enum model_pooling pooling;
+    bool both_ways;  // encoder: a token sees the whole text, which must be run in one step and leaves no past
+    bool pools_first;  // the first token's hidden state is taken, not the last one's
     bool yarn_smooth;  // YaRN's ramp begins and ends where it is computed to, not at whole pairs
 } model_params;
 
@@ -31,6 +43,7 @@ typedef struct model {
     model_params params;
     graph graph;  // weights point into the file
     dev_kv_shape kv;
+    int result_width;  // of a row of results: the vocabulary, the embedding, the scores
 } model;
 
 // Reads and checks everything the architecture needs. Errors: ST_UNSUPPORTED (architecture, scaling kind),

@@ -169,8 +169,8 @@ static void each_architecture_agrees(void **state)
         double f16 = run_encoded(&o, QT_F16), q8 = run_encoded(&o, QT_Q8_0);
         print_message("%-12s off by %.1e (F32), %.1e (F16), %.1e (Q8_0)\n", o.name, f32, f16, q8);
         expect_within(&o, "F32", f32, 1e-3);
-        expect_within(&o, "F16", f16, 2e-2);
-        expect_within(&o, "Q8_0", q8, 0.4);
+        expect_within(&o, "F16", f16, 3e-2);
+        expect_within(&o, "Q8_0", q8, 0.7);
         free(o.logits);
     }
     json_decref(index);

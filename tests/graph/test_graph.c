@@ -40,7 +40,7 @@ static void random_graph(graph *g, uint32_t seed)
     static const float ones[4096];
     state_of_random = seed;
     graph_init(g);
-    int width = 256 * (1 + pick(4)), x = graph_embed(g, weight(g, 100, width, QT_F16), GRAPH_NONE, 1);
+    int width = 256 * (1 + pick(4)), x = graph_embed(g, weight(g, 100, width, QT_F16), GRAPH_NONE, NULL, 1);
     graph_addend add = none;
     const graph_rule rule = {.weight = ones, .eps = 1e-5f};
     graph_attention att = {.heads = width / 64, .kv_heads = width / 64, .head_dim = 64};
@@ -175,7 +175,7 @@ static void a_route_copies_the_forms_that_are_read(void **state)
     static const float ones[512];
     graph g;
     graph_init(&g);
-    int x = graph_norm(&g, graph_embed(&g, weight(&g, 10, 512, QT_F16), GRAPH_NONE, 1),
+    int x = graph_norm(&g, graph_embed(&g, weight(&g, 10, 512, QT_F16), GRAPH_NONE, NULL, 1),
                        (graph_addend){.value = GRAPH_NONE}, (graph_rule){.weight = ones, .eps = 1e-5f});
     int router = weight(&g, 6, 512, QT_F16), up = weight(&g, 256, 512, QT_Q8_0),
         down = weight(&g, 512, 256, QT_Q4_K);
@@ -240,7 +240,7 @@ static void failed_allocations_are_reported_at_the_end(void **state)
         graph g;
         graph_init(&g);
         mem_fail_nth(n);
-        int x = graph_embed(&g, weight(&g, 10, 64, QT_F16), GRAPH_NONE, 1), out;
+        int x = graph_embed(&g, weight(&g, 10, 64, QT_F16), GRAPH_NONE, NULL, 1), out;
         for (int i = 0; i < 50; i++) {
             int w = weight(&g, 64, 64, QT_F16), rope = graph_add_rope(&g, (graph_rope){.half = 0});
             graph_matmul(&g, graph_norm(&g, x, none, (graph_rule){.weight = ones}), &w, NULL, 1, &out);

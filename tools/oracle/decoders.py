@@ -86,6 +86,8 @@ PHI3 = {**LLAMA, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
 STARCODER2 = {**LLAMA, "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
 GPT2 = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
         "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
+EXPERTS = {**LLAMA, "mlp.gate": "ffn_gate_inp"}
+GPT_OSS = {**LLAMA, "mlp.router": "ffn_gate_inp", "post_attention_layernorm": "post_attention_norm"}
 TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
        "transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm"}
 
@@ -93,6 +95,19 @@ TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head
 def interleaved(w, heads):
     """The rows of a head as neighbouring rotary pairs, which is how GGUF's llama has them."""
     return w.reshape(heads, 2, w.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(w.shape)
+
+
+def experts(g, blk, name, w):
+    """A tensor of all experts: gpt-oss keeps inputs as rows, and lets gate and up take turns."""
+    oss, part = g.arch == "gpt-oss", "bias" if name.endswith("_bias") else "weight"
+    if oss and part == "weight":
+        w = w.swapaxes(1, 2)
+    if "gate_up_proj" in name:
+        gate, up = (w[:, ::2], w[:, 1::2]) if oss else w.chunk(2, dim=1)
+        g.tensor(f"{blk}.ffn_gate_exps.{part}", gate)
+        g.tensor(f"{blk}.ffn_up_exps.{part}", up)
+    else:
+        g.tensor(f"{blk}.ffn_down_exps.{part}", w)
 
 
 def tensors(g, model, names):
@@ -113,6 +128,11 @@ def tensors(g, model, names):
             g.tensor(f"{TOP[stem]}.{part}", w)
         else:
             _, _, layer, inner = stem.split(".", 3)
+            if inner == "mlp.experts":
+                experts(g, f"blk.{layer}", name, w)
+                continue
+            if part == "sinks":
+                inner, part, names = "sinks", "weight", {**names, "sinks": "attn_sinks"}
             g.tensor(f"blk.{layer}.{names[inner]}.{part}", w)
 
 
@@ -138,6 +158,10 @@ def keys(g, c):
         g.set("attention.layer_norm_rms_epsilon", c.rms_norm_eps)
     if getattr(c, "sliding_window", None) and g.arch != "qwen2":
         g.set("attention.sliding_window", c.sliding_window)
+    if hasattr(c, "num_experts_per_tok"):
+        g.set("expert_count", getattr(c, "num_local_experts", None) or c.num_experts)
+        g.set("expert_used_count", c.num_experts_per_tok)
+        g.set("expert_feed_forward_length", getattr(c, "moe_intermediate_size", None) or c.intermediate_size)
     for key, name in (("attn_logit_softcapping", "attn_logit_softcapping"),
                       ("final_logit_softcapping", "final_logit_softcapping")):
         if getattr(c, name, None):
@@ -153,6 +177,13 @@ def llama3_factors(g, model):
 def linear_scaling(g, model):
     g.set("rope.scaling.type", "linear")
     g.set("rope.scaling.factor", float(model.config.rope_parameters["full_attention"]["factor"]))
+
+
+def yarn(g, model):
+    p = model.config.rope_parameters
+    g.set("rope.scaling.type", "yarn")
+    g.set("rope.scaling.factor", float(p["factor"]))
+    g.set("rope.scaling.original_context_length", p["original_max_position_embeddings"])
 
 
 def longrope(g, model):
@@ -209,6 +240,17 @@ MODELS = {
         GPT2, None, 256),
     "starcoder2": ("starcoder2", lambda: hf.Starcoder2Config(
         **SMALL, sliding_window=WINDOW, use_bias=True, tie_word_embeddings=True), STARCODER2, None, 256),
+    "mixtral": ("llama", lambda: hf.MixtralConfig(
+        **{**NARROW, "intermediate_size": 32}, num_local_experts=6, num_experts_per_tok=2, sliding_window=None,
+        tie_word_embeddings=True), EXPERTS, None, 256),
+    "qwen3moe": ("qwen3moe", lambda: hf.Qwen3MoeConfig(
+        **{**NARROW, "head_dim": 32}, moe_intermediate_size=32, num_experts=8, num_experts_per_tok=3, norm_topk_prob=True,
+        tie_word_embeddings=True), EXPERTS, None, 256),
+    "gpt-oss": ("gpt-oss", lambda: hf.GptOssConfig(
+        **{**NARROW, "intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2}, num_local_experts=5,
+        num_experts_per_tok=2, sliding_window=WINDOW, tie_word_embeddings=False, rope_parameters={
+            "rope_type": "yarn", "rope_theta": 150000.0, "factor": 8.0, "beta_fast": 32.0, "beta_slow": 1.0,
+            "original_max_position_embeddings": 32, "truncate": False}), GPT_OSS, yarn, 256),
 }
 
 
@@ -219,6 +261,12 @@ def randomise(model, seed):
         noise = torch.randn(w.shape, generator=random)
         if "embed" in name or "wte" in name or "wpe" in name or "lm_head" in name:
             w.data = noise * (1.5 if "lm_head" in name else 2.5) / w.shape[-1] ** 0.5
+        elif "mlp.gate.weight" in name or "router.weight" in name:  # scores far apart: rounding changes no choice
+            w.data = noise * 6 / w.shape[-1] ** 0.5
+        elif "sinks" in name:
+            w.data = noise * 1.6
+        elif w.ndim == 3:  # experts; gpt-oss's reach its clamps
+            w.data = noise * (0.4 if "GptOss" in type(model).__name__ and "gate_up" in name else 0.2)
         elif w.ndim == 2:
             inputs = w.shape[0] if "c_" in name and "transformer" in name else w.shape[1]
             into_stream = "o_proj" in name or "down_proj" in name or "c_proj" in name
@@ -255,6 +303,7 @@ def main(out, chosen, exact):
             continue
         c = config()
         c._attn_implementation = "eager"
+        c._experts_implementation = "eager"
         model = hf.AutoModelForCausalLM.from_config(c)
         randomise(model, 1000 + number)
         model.tie_weights()

@@ -116,7 +116,8 @@ static int cpu_plan_new(dev *d, graph *g, const dev_kv_shape *kv, int tokens, in
 static void (*const op_fns[])(cpu_worker *w, const graph_op *op, int index) = {
     [GRAPH_EMBED] = cpu_embed, [GRAPH_NORM] = cpu_norm,     [GRAPH_MATMUL] = cpu_matmul,
     [GRAPH_STORE] = cpu_store, [GRAPH_ATTEND] = cpu_attend, [GRAPH_GLU] = cpu_glu,
-    [GRAPH_PICK] = cpu_pick,   [GRAPH_ROUTE] = cpu_route,   [GRAPH_BLEND] = cpu_blend,
+    [GRAPH_PICK] = cpu_pick,   [GRAPH_MEAN] = cpu_mean,     [GRAPH_ROUTE] = cpu_route,
+    [GRAPH_BLEND] = cpu_blend,
 };
 
 static void walk(void *ctx, int ith, int nth)

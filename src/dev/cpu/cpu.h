@@ -87,6 +87,7 @@ void cpu_embed(cpu_worker *w, const graph_op *op, int index);
 void cpu_norm(cpu_worker *w, const graph_op *op, int index);
 void cpu_glu(cpu_worker *w, const graph_op *op, int index);
 void cpu_pick(cpu_worker *w, const graph_op *op, int index);
+void cpu_mean(cpu_worker *w, const graph_op *op, int index);
 void cpu_store(cpu_worker *w, const graph_op *op, int index);
 void cpu_rope_tables(cpu_worker *w);
 // Writes columns [from, to) of a row of `v`, x[0] being column `from`, in every form its readers want. `from` is a

@@ -71,6 +71,8 @@ void cpu_embed(cpu_worker *w, const graph_op *op, int index)
             table_row(places, w->batch->pos[t], x + table->k);
             p->dev->kern->add(x, x + table->k, table->k, x);
         }
+        if (op->bias[0])
+            p->dev->kern->add(x, op->bias[0], table->k, x);
         cpu_emit(p, out, t, 0, out->width, x);
     }
 }
@@ -147,6 +149,35 @@ void cpu_pick(cpu_worker *w, const graph_op *op, int index)
             row = w->scratch;
         }
         cpu_emit(p, out, i, 0, out->width, row);
+    }
+}
+
+// The batch's tokens [*from, *to) of the sequence that token t belongs to.
+static void sequence_of(const dev_batch *b, int t, int *from, int *to)
+{
+    for (*from = t; *from > 0 && b->seq[*from - 1] == b->seq[t];)
+        --*from;
+    for (*to = t + 1; *to < b->n_tokens && b->seq[*to] == b->seq[t];)
+        ++*to;
+}
+
+void cpu_mean(cpu_worker *w, const graph_op *op, int index)
+{
+    (void)index;
+    cpu_plan *p = w->plan;
+    const graph_value *x = cpu_value(p, op->in[0]), *out = cpu_value(p, op->out[0]);
+    int blocks = (out->width + BLOCK - 1) / BLOCK, from, to, first, end;
+    cpu_share(w, w->batch->n_outputs * blocks, &from, &to);
+    for (int u = from; u < to; u++) {
+        int row = u / blocks, c = u % blocks * BLOCK, n = MIN(BLOCK, out->width - c);
+        double sum[BLOCK] = {0};
+        sequence_of(w->batch, w->batch->output[row], &first, &end);
+        for (int t = first; t < end; t++)
+            for (int i = 0; i < n; i++)
+                sum[i] += (double)cpu_f32(p, x, t)[c + i];
+        for (int i = 0; i < n; i++)
+            w->scratch[i] = (float)(sum[i] / (end - first));
+        cpu_emit(p, out, row, c, c + n, w->scratch);
     }
 }
 

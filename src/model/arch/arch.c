@@ -2,11 +2,13 @@
 #include "model/build.h"
 
 const model_arch *const model_archs[] = {
+    &model_arch_bert,
     &model_arch_gemma2,
     &model_arch_gemma3,
     &model_arch_gpt_oss,
     &model_arch_gpt2,
     &model_arch_llama,
+    &model_arch_modern_bert,
     &model_arch_phi3,
     &model_arch_qwen2,
     &model_arch_qwen3,
