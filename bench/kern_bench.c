@@ -189,6 +189,7 @@ static void attend(void *ctx)
         p->a.v = v.f16;
         p->a.kq = &k;
         p->a.vq = &v;
+        p->a.next = i + 1 < KV_PAGES ? k.f16 + PAGE_VALUES : NULL;
         if (k.level == KERN_KV_F16 && v.level == KERN_KV_F16)
             p->t->attn_f16(&p->a);
         else
@@ -237,6 +238,7 @@ static void bench_attention(report *r, const kern_table *t)
                   {"Q2 KV", KERN_KV_Q2, KERN_KV_Q2}};
     static const int rows[] = {1, 2, 4, 16, KERN_ATTN_ROWS};
     static float q[KERN_ATTN_ROWS * HEAD], o[KERN_ATTN_ROWS * HEAD], m[KERN_ATTN_ROWS], l[KERN_ATTN_ROWS];
+    static _Alignas(64) float form[KERN_ATTN_ROWS * HEAD];
     int visible[KERN_ATTN_ROWS];
     uint8_t *k = pages(2 * SIDE_BYTES), *v = k + SIDE_BYTES;
     attention p = {.t = t, .k = side_new(t, KERN_KV_K, k), .v = side_new(t, KERN_KV_V, v)};
@@ -244,12 +246,20 @@ static void bench_attention(report *r, const kern_table *t)
         q[i] = ((float)(rnd() >> 8) * 0x1p-23f - 1.0f) / 11.3f;
     for (int i = 0; i < KERN_ATTN_ROWS; i++)
         visible[i] = KERN_PAGE;
+    if (t->attn_form)
+        t->attn_form(q, KERN_ATTN_ROWS, HEAD, form);
     for (size_t i = 0; i < COUNT_OF(levels); i++)
         for (size_t j = 0; j < COUNT_OF(rows); j++) {
             p.k.level = levels[i].k;
             p.v.level = levels[i].v;
-            p.a = (kern_attn){
-                .rows = rows[j], .hd = HEAD, .q = q, .visible = visible, .m = m, .l = l, .o = o};
+            p.a = (kern_attn){.rows = rows[j],
+                              .hd = HEAD,
+                              .q = q,
+                              .form = form,
+                              .visible = visible,
+                              .m = m,
+                              .l = l,
+                              .o = o};
             double seconds = median_time(r->o->seconds, attend, &p);
             tell(r, kern_isa_name(t->isa), levels[i].name, rows[j], seconds,
                  (double)(side_bytes(&p.k) + side_bytes(&p.v)), 4.0 * rows[j] * PAGE_VALUES * KV_PAGES);

@@ -127,17 +127,25 @@ void kern_kv_decode(const kern_kv *x, float *y);
 
 // ---- Attention over one page of KV -------------------------------------------------------------------------
 // Most query rows a call: a multiple of the rows that AVX-512 takes at once.
-enum { KERN_ATTN_ROWS = 48 };
+enum { KERN_ATTN_ROWS = 64 };
+
+// Floats a query row takes in the form that attn_form gives it.
+static inline size_t kern_attn_form_floats(int hd)
+{
+    return ((size_t)hd + 31) / 32 * 32;
+}
 
 // Running state of the online softmax (Milakov & Gimelshein 2018) of one query row: o / l is the result.
 // Starts as m = -INFINITY, l = 0, o = 0.
 typedef struct kern_attn {
-    int rows;           // 1..KERN_ATTN_ROWS query rows that share the KV head
-    int hd;             // head size, a multiple of 16, at most 512
-    const float *q;     // [rows][hd], already scaled by 1/sqrt(hd)
-    const uint16_t *k;  // attn_f16: [hd][64], column s is the key of token s of the page
-    const uint16_t *v;  // attn_f16: [64][hd]
-    const kern_kv *kq;  // attn_kv: keys and values, each at a level of its own
+    int rows;              // 1..KERN_ATTN_ROWS query rows that share the KV head
+    int hd;                // head size, a multiple of 16, at most 512
+    const float *q;        // [rows][hd], already scaled by 1/sqrt(hd)
+    const void *form;      // attn_f16: what attn_form made of q, where the table has one
+    const uint16_t *k;     // attn_f16: [hd][64], column s is the key of token s of the page
+    const uint16_t *v;     // attn_f16: [64][hd]
+    const uint16_t *next;  // attn_f16: keys of the page that comes next, to be fetched meanwhile; or NULL
+    const kern_kv *kq;     // attn_kv: keys and values, each at a level of its own
     const kern_kv *vq;
     const int *visible;  // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
                          // past it may hold anything.
@@ -169,6 +177,9 @@ typedef struct kern_table {
     // Any weight of family KERN_DECODE, whatever its type: also one that could be packed and was not.
     kern_matmul_fn *matmul_decode;
     kern_attn_fn *attn_f16;
+    // Query rows q[rows][hd] in the form that attn_f16 wants beside them: rows * kern_attn_form_floats(hd) floats,
+    // aligned to 64. NULL: it wants none.
+    void (*attn_form)(const float *q, int rows, int hd, void *form);
     // Where kq or vq is quantized. Rows get the same bits in any company and on every instruction set (kv.h).
     kern_attn_fn *attn_kv;
     kern_kv_encode_fn *kv_encode;

@@ -252,6 +252,44 @@ static void sequences_side_by_side_are_as_alone(void **state)
     close_engine(&o);
 }
 
+// Forks of one text, one of them cut shorter, run a token each at once: what they share is attended to together.
+static void forks_side_by_side_are_as_alone(void **state)
+{
+    (void)state;
+    enum { FORKS = 4, LENGTH = 1100 };
+    toy t = toy_llama();
+    t.context = 2048;
+    for (int window = 0; window <= 700; window += 700) {
+        t.window = window;
+        engine_options options = {.threads = 2, .context = 2048, .sequences = FORKS, .no_pin = true};
+        opened o;
+        open_engine(&o, toy_save(&t, "forks.gguf"), &options);
+        kv_seq *q[FORKS] = {new_seq(&o)};
+        static float alone[FORKS][TOY_TOKENS];
+        int32_t ids[FORKS];
+        engine_row rows[FORKS];
+        const float *logits;
+        run_text(&o, q[0], 0, LENGTH, 256, result);
+        for (int i = 1; i < FORKS; i++)
+            assert_int_equal(kv_seq_fork(q[0], &q[i], NULL), ST_OK);
+        kv_seq_truncate(q[2], LENGTH - 100);
+        for (int i = 0; i < FORKS; i++) {
+            const int at = kv_seq_length(q[i]);
+            ids[i] = token_at(i, TOY_TOKENS);
+            rows[i] = (engine_row){q[i], &ids[i], 1, 1};
+            assert_int_equal(engine_step(&o.x, &rows[i], 1, &logits, NULL, NULL, NULL), ST_OK);
+            memcpy(alone[i], logits, sizeof alone[i]);
+            kv_seq_truncate(q[i], at);
+        }
+        assert_int_equal(engine_step(&o.x, rows, FORKS, &logits, NULL, NULL, NULL), ST_OK);
+        for (int i = 0; i < FORKS; i++)
+            expect_same("fork", logits + i * TOY_TOKENS, alone[i], TOY_TOKENS);
+        for (int i = 0; i < FORKS; i++)
+            kv_seq_free(q[i]);
+        close_engine(&o);
+    }
+}
+
 static void rows_of_a_prompt_are_as_if_each_were_last(void **state)
 {
     (void)state;
@@ -292,6 +330,7 @@ int main(void)
         cmocka_unit_test(any_cut_of_models_with_experts),
         cmocka_unit_test(any_cut_of_a_long_context),
         cmocka_unit_test(sequences_side_by_side_are_as_alone),
+        cmocka_unit_test(forks_side_by_side_are_as_alone),
         cmocka_unit_test(rows_of_a_prompt_are_as_if_each_were_last),
     };
     return cmocka_run_group_tests(tests, NULL, clean);

@@ -1,11 +1,12 @@
 // Attention over the pages of a sequence.
 //
 // A tile is up to KERN_ATTN_ROWS query rows that share a KV head: the heads of its group, for one or several
-// consecutive tokens. The context is cut into spans of a fixed number of pages; each span is attended to on
+// neighbouring tokens of the batch, whose sequences may differ. The context is cut into spans of a fixed number of pages; each span is attended to on
 // its own (online softmax over its pages) and the spans are merged in order. Few tiles (decoding): threads
 // share out the spans and merge after a barrier. Many tiles (prefill): a thread takes a whole tile. The
 // arithmetic is the same either way, so a token's result does not depend on the batch it came in or on the
 // number of threads.
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -21,11 +22,12 @@ enum {
 };
 
 typedef struct tile {
-    int token, tokens;  // the batch's tokens [token, token + tokens), of one sequence
-    int end;            // the position after that sequence's last in the batch
+    int token, tokens;  // the batch's tokens [token, token + tokens)
     int kv_head;
     int head, heads;        // query heads [head, head + heads) of the model, all of this KV head
     int first_span, spans;  // spans [first_span, first_span + spans) hold what its rows may see
+    int pages;              // so many from the first of the sequence on hold what its rows may see
+    int from[KERN_ATTN_ROWS], to[KERN_ATTN_ROWS];  // [tokens] positions [from, to) that each sees
 } tile;
 
 // How a layer's tiles are numbered: by run of tokens, then KV head, then part of its group.
@@ -36,17 +38,7 @@ typedef struct tiling {
     int part_heads;  // query heads a tile takes of a group
     int parts;       // tiles that make up a group
     int tokens;      // tokens a tile takes
-    // The run of tokens the walk is at, and the token after the last of its sequence:
-    int first_tile, token, run, seq_end;
 } tiling;
-
-// The positions [*from, *to) that a token of a tile sees.
-static void sight(const cpu_plan *p, const graph_attention *at, int token, int end, int *from, int *to)
-{
-    const int pos = p->batch->pos[token], window = at->window, half = window / 2;
-    *to = !at->both_ways ? pos + 1 : window > 0 ? MIN(end, pos + half + 1) : end;
-    *from = window > 0 ? MAX(0, at->both_ways ? pos - half : pos + 1 - window) : 0;
-}
 
 static void tiling_start(tiling *w, const cpu_plan *p, const graph_attention *at)
 {
@@ -63,48 +55,45 @@ static void tiling_start(tiling *w, const cpu_plan *p, const graph_attention *at
     w->tokens = MIN(w->tokens, p->batch->n_tokens);
 }
 
-// The run of tokens of one sequence that starts at w->token, at most a tile's.
-static int run_length(const tiling *w)
+// The positions [*from, *to) that a token sees; `end` is the one after the last of its sequence.
+static void sight(const dev_batch *b, const graph_attention *at, int token, int end, int *from, int *to)
 {
-    const dev_batch *b = w->p->batch;
-    int n = 0;
-    while (n < w->tokens && w->token + n < b->n_tokens && b->seq[w->token + n] == b->seq[w->token])
-        n++;
-    return n;
+    const int pos = b->pos[token], window = at->window, half = window / 2;
+    *to = !at->both_ways ? pos + 1 : window > 0 ? MIN(end, pos + half + 1) : end;
+    *from = window > 0 ? MAX(0, at->both_ways ? pos - half : pos + 1 - window) : 0;
 }
 
-// The position after the last one that the walk's sequence has in the batch.
-static int sequence_end(tiling *w)
+// What the tokens of a tile see.
+static void tile_sights(const dev_batch *b, const graph_attention *at, tile *t)
 {
-    const dev_batch *b = w->p->batch;
-    if (w->seq_end <= w->token)
-        for (w->seq_end = w->token; w->seq_end < b->n_tokens && b->seq[w->seq_end] == b->seq[w->token];)
-            w->seq_end++;
-    return b->pos[w->seq_end - 1] + 1;
-}
-
-// Tile number i; calls must come with rising i. False when there are not so many.
-static bool tiling_at(tiling *w, int i, tile *out)
-{
-    int per_run = w->at->kv_heads * w->parts;
-    w->run = run_length(w);
-    while (w->run && i >= w->first_tile + per_run) {
-        w->token += w->run;
-        w->first_tile += per_run;
-        w->run = run_length(w);
+    int token = t->token + t->tokens - 1, oldest = INT_MAX, newest = 0, stop = token;
+    while (at->both_ways && stop + 1 < b->n_tokens && b->seq[stop + 1] == b->seq[token])
+        stop++;
+    for (; token >= t->token; token--) {
+        const int i = token - t->token;
+        if (b->seq[token] != b->seq[stop])
+            stop = token;
+        sight(b, at, token, b->pos[stop] + 1, &t->from[i], &t->to[i]);
+        oldest = MIN(oldest, t->from[i]);
+        newest = MAX(newest, t->to[i] - 1);
     }
-    if (!w->run)
+    t->first_span = oldest / SPAN;
+    t->spans = newest / SPAN + 1 - t->first_span;
+    t->pages = newest / DEV_PAGE + 1;
+}
+
+// Tile number i; false when there are not so many.
+static bool tiling_at(const tiling *w, int i, tile *out)
+{
+    const dev_batch *b = w->p->batch;
+    const int a_run = w->at->kv_heads * w->parts, in_run = i % a_run, part = in_run % w->parts;
+    *out = (tile){.token = i / a_run * w->tokens, .kv_head = in_run / w->parts};
+    if (out->token >= b->n_tokens)
         return false;
-    int in_run = i - w->first_tile, part = in_run % w->parts;
-    *out = (tile){.token = w->token, .tokens = w->run, .kv_head = in_run / w->parts};
+    out->tokens = MIN(w->tokens, b->n_tokens - out->token);
     out->head = out->kv_head * w->group + part * w->part_heads;
     out->heads = MIN(w->part_heads, w->group - part * w->part_heads);
-    out->end = sequence_end(w);
-    int first, last, unused;
-    sight(w->p, w->at, w->token, out->end, &first, &unused);
-    sight(w->p, w->at, w->token + w->run - 1, out->end, &unused, &last);
-    out->first_span = first / SPAN;
-    out->spans = (last - 1) / SPAN + 1 - out->first_span;
+    tile_sights(b, w->at, out);
     return true;
 }
 
@@ -180,47 +169,70 @@ static int mass_weight(const dev_batch *b, int token)
     return b->pos[token] % MASS_EVERY == MASS_EVERY - 1 ? MASS_EVERY : 0;
 }
 
-// Adds to the pages of a span what they received of each row: weights up to a page, measured in the row's final sum,
-// less those up to the page before. A row's part is rounded alone, so that the total is the same in any order.
+// Adds to `mass` what the pages of a span received of token i of the tile: weights up to a page, measured in the row's
+// final sum, less those up to the page before. A row's part is rounded alone, so that the total is the same in any
+// order.
+static void token_mass(const tile *t, int i, int weight, int pages, const float *trail, state all,
+                       uint64_t *mass)
+{
+    const int rows = t->tokens * t->heads;
+    for (int r = i * t->heads; weight && r < (i + 1) * t->heads; r++) {
+        const float whole = (float)weight * (float)DEV_KV_MASS_UNIT / all.l[r];
+        float before = 0;
+        for (int page = 0; page < pages; page++) {
+            const float *m = trail + (size_t)page * 2 * (size_t)rows, *l = m + rows;
+            if (l[r] == 0)
+                continue;
+            const float now = l[r] * expf(m[r] - all.m[r]);
+            mass[page] += (uint64_t)lrintf(fmaxf(0, now - before) * whole);
+            before = now;
+        }
+    }
+}
+
+// Adds to the pages of a span what they received, sequence by sequence.
 static void add_mass(const cpu_plan *p, const graph_attention *at, const tile *t, int span,
                      const float *trail, state all)
 {
     const dev_batch *b = p->batch;
-    const dev_kv_view *view = &b->views[b->seq[t->token]];
-    int from, to;
-    sight(p, at, t->token + t->tokens - 1, t->end, &from, &to);
-    const int rows = t->tokens * t->heads;
+    const int pages = MIN(SPAN_PAGES, t->pages - span * SPAN_PAGES);
     uint64_t mass[SPAN_PAGES] = {0};
-    const int pages = MIN(SPAN_PAGES, (to - 1) / DEV_PAGE + 1 - span * SPAN_PAGES);
     for (int i = 0; i < t->tokens; i++) {
-        const int weight = mass_weight(b, t->token + i);
-        for (int r = i * t->heads; weight && r < (i + 1) * t->heads; r++) {
-            const float whole = (float)weight * (float)DEV_KV_MASS_UNIT / all.l[r];
-            float before = 0;
-            for (int page = 0; page < pages; page++) {
-                const float *m = trail + (size_t)page * 2 * (size_t)rows, *l = m + rows;
-                if (l[r] == 0)
-                    continue;
-                const float now = l[r] * expf(m[r] - all.m[r]);
-                mass[page] += (uint64_t)lrintf(fmaxf(0, now - before) * whole);
-                before = now;
-            }
-        }
+        const int token = t->token + i;
+        token_mass(t, i, mass_weight(b, token), pages, trail, all, mass);
+        if (i + 1 < t->tokens && b->seq[token + 1] == b->seq[token])
+            continue;
+        dev_kv_page *const *held = b->views[b->seq[token]].pages + span * SPAN_PAGES;
+        for (int page = 0; page < pages; page++)
+            if (mass[page])
+                atomic_fetch_add_explicit(&held[page]->mass[at->layer], mass[page], memory_order_relaxed);
+        memset(mass, 0, sizeof mass);
     }
-    for (int page = 0; page < pages; page++)
-        if (mass[page])
-            atomic_fetch_add_explicit(&view->pages[span * SPAN_PAGES + page]->mass[at->layer], mass[page],
-                                      memory_order_relaxed);
+}
+
+// A thread's scratch: query rows, what kern->attn_form made of them, the states of a span and of all spans.
+typedef struct workspace {
+    float *q, *form;
+    state span, all;
+} workspace;
+
+static workspace workspace_at(float *at, int hd)
+{
+    float *form = at + KERN_ATTN_ROWS * hd, *span = form + KERN_ATTN_ROWS * kern_attn_form_floats(hd);
+    return (workspace){at, form, state_at(span, KERN_ATTN_ROWS),
+                       state_at(span + state_floats(KERN_ATTN_ROWS, hd), KERN_ATTN_ROWS)};
 }
 
 // Copies the tile's query rows together: row = token-major, head-minor.
-static void gather(const cpu_plan *p, const graph_op *op, const tile *t, float *q)
+static void gather(const cpu_plan *p, const graph_op *op, const tile *t, const workspace *ws)
 {
     int hd = op->att.head_dim;
     const graph_value *v = cpu_value(p, op->in[0]);
     size_t n = (size_t)(t->heads * hd);
     for (int i = 0; i < t->tokens; i++)
-        memcpy(q + (size_t)i * n, cpu_f32(p, v, t->token + i) + t->head * hd, n * sizeof *q);
+        memcpy(ws->q + (size_t)i * n, cpu_f32(p, v, t->token + i) + t->head * hd, n * sizeof *ws->q);
+    if (p->dev->kern->attn_form)
+        p->dev->kern->attn_form(ws->q, t->tokens * t->heads, hd, ws->form);
 }
 
 // One head of a block as the kernels take it.
@@ -247,8 +259,20 @@ static kern_kv head_of(const cpu_plan *p, const dev_kv_block *b, enum dev_kv_sid
     return x;
 }
 
-// Attends to one page, at the levels its sides have.
-static void attend_page(const cpu_plan *p, const dev_kv_block *block, int head, kern_attn *a)
+// The page of the sequence of the tile's token i; NULL when it is absent or the token sees nothing of it.
+static const dev_kv_page *page_of(const cpu_plan *p, const graph_attention *at, const tile *t, int i,
+                                  int page)
+{
+    const dev_batch *b = p->batch;
+    if (t->to[i] <= page * DEV_PAGE || t->from[i] >= (page + 1) * DEV_PAGE)
+        return NULL;
+    const dev_kv_page *held = b->views[b->seq[t->token + i]].pages[page];
+    return held->block[at->layer][DEV_KV_K].level == DEV_KV_ABSENT ? NULL : held;
+}
+
+// Attends to one page, at the levels its sides have; `next` may be NULL.
+static void attend_levels(const cpu_plan *p, const dev_kv_block *block, const dev_kv_block *next, int head,
+                          kern_attn *a)
 {
     kern_kv k = head_of(p, &block[DEV_KV_K], DEV_KV_K, head),
             v = head_of(p, &block[DEV_KV_V], DEV_KV_V, head);
@@ -256,43 +280,53 @@ static void attend_page(const cpu_plan *p, const dev_kv_block *block, int head, 
     a->v = v.f16;
     a->kq = &k;
     a->vq = &v;
+    a->next = next ? head_of(p, &next[DEV_KV_K], DEV_KV_K, head).f16 : NULL;
     if (k.level == KERN_KV_F16 && v.level == KERN_KV_F16)
         p->dev->kern->attn_f16(a);
     else
         p->dev->kern->attn_kv(a);
 }
 
-// Attends to one span (counted from 0 for the whole sequence); `s` is cleared first. Pages that are absent are passed
-// over. `trail` is filled unless NULL.
-static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span, const float *q,
-                        state s, float *trail)
+// Tokens [from, to) of the tile, counted in it, attend to a page of which they all see something.
+static void attend_page(const cpu_plan *p, const graph_attention *at, const tile *t, int from, int to,
+                        int page, const workspace *ws, state s)
 {
-    int hd = at->head_dim, rows = t->tokens * t->heads, visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
-    const dev_kv_view *view = &p->batch->views[p->batch->seq[t->token]];
-    int from, to;
-    sight(p, at, t->token + t->tokens - 1, t->end, &from, &to);
-    const int last = to - 1;
+    const int hd = at->head_dim, row = from * t->heads, rows = (to - from) * t->heads;
+    const dev_kv_page *held = page_of(p, at, t, from, page), *next = page_of(p, at, t, from, page + 1);
+    int visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
+    for (int r = 0; r < rows; r++) {
+        const int i = from + r / t->heads;
+        visible[r] = MIN(DEV_PAGE, t->to[i] - page * DEV_PAGE);
+        first[r] = MAX(0, t->from[i] - page * DEV_PAGE);
+    }
     kern_attn a = {.rows = rows,
                    .hd = hd,
-                   .q = q,
+                   .q = ws->q + row * hd,
+                   .form = ws->form + (size_t)row * kern_attn_form_floats(hd),
                    .visible = visible,
                    .first = at->window > 0 ? first : NULL,
                    .softcap = at->softcap,
-                   .m = s.m,
-                   .l = s.l,
-                   .o = s.o};
-    state_clear(s, rows, hd);
-    for (int page = span * SPAN_PAGES; page < (span + 1) * SPAN_PAGES && page * DEV_PAGE <= last; page++) {
-        bool any = false;
-        for (int r = 0; r < rows; r++) {
-            sight(p, at, t->token + r / t->heads, t->end, &from, &to);
-            visible[r] = MAX(0, MIN(DEV_PAGE, to - page * DEV_PAGE));
-            first[r] = MAX(0, MIN(DEV_PAGE, from - page * DEV_PAGE));
-            any |= visible[r] > first[r];
+                   .m = s.m + row,
+                   .l = s.l + row,
+                   .o = s.o + row * hd};
+    attend_levels(p, held->block[at->layer], next ? next->block[at->layer] : NULL, t->kv_head, &a);
+}
+
+// Attends to one span (counted from 0 for the whole sequence); `s` is cleared first. Neighbours that hold the same
+// page, of one sequence or of several that share a past, read it together. `trail` is filled unless NULL.
+static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span,
+                        const workspace *ws, state s, float *trail)
+{
+    const int rows = t->tokens * t->heads, end = MIN(t->pages, (span + 1) * SPAN_PAGES);
+    state_clear(s, rows, at->head_dim);
+    for (int page = span * SPAN_PAGES; page < end; page++) {
+        for (int from = 0, to; from < t->tokens; from = to) {
+            const dev_kv_page *held = page_of(p, at, t, from, page);
+            for (to = from + 1; to < t->tokens && page_of(p, at, t, to, page) == held;)
+                to++;
+            if (held)
+                attend_page(p, at, t, from, to, page, ws, s);
         }
-        const dev_kv_block *block = view->pages[page]->block[at->layer];
-        if (any && block[DEV_KV_K].level != DEV_KV_ABSENT)
-            attend_page(p, block, t->kv_head, &a);
         if (trail) {
             memcpy(trail, s.m, (size_t)rows * sizeof *s.m);
             memcpy(trail + rows, s.l, (size_t)rows * sizeof *s.l);
@@ -331,9 +365,7 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
 {
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
-    float *q = w->scratch;
-    state span = state_at(q + KERN_ATTN_ROWS * hd, KERN_ATTN_ROWS),
-          all = state_at(q + KERN_ATTN_ROWS * hd + state_floats(KERN_ATTN_ROWS, hd), KERN_ATTN_ROWS);
+    const workspace ws = workspace_at(w->scratch, hd);
     float *trails = p->trails + (size_t)w->ith * CPU_TRAIL_FLOATS;
     tiling walk;
     tile t;
@@ -342,16 +374,17 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
         const int rows = t.tokens * t.heads;
         const size_t each = trail_floats(rows);
         const bool mass = each * (size_t)t.spans <= CPU_TRAIL_FLOATS;
-        gather(p, op, &t, q);
-        state_clear(all, rows, hd);
+        gather(p, op, &t, &ws);
+        state_clear(ws.all, rows, hd);
         for (int i = 0; i < t.spans; i++) {
-            attend_span(p, &op->att, &t, t.first_span + i, q, span, mass ? trails + (size_t)i * each : NULL);
-            state_merge(all, span, rows, hd);
+            attend_span(p, &op->att, &t, t.first_span + i, &ws, ws.span,
+                        mass ? trails + (size_t)i * each : NULL);
+            state_merge(ws.all, ws.span, rows, hd);
         }
-        add_sinks(&op->att, &t, all);
+        add_sinks(&op->att, &t, ws.all);
         for (int i = 0; mass && i < t.spans; i++)
-            add_mass(p, &op->att, &t, t.first_span + i, trails + (size_t)i * each, all);
-        finish(p, op, &t, all);
+            add_mass(p, &op->att, &t, t.first_span + i, trails + (size_t)i * each, ws.all);
+        finish(p, op, &t, ws.all);
     }
 }
 
@@ -360,7 +393,7 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
 {
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
-    float *q = w->scratch;
+    const workspace ws = workspace_at(w->scratch, hd);
     tiling walk;
     tile t;
     tiling_start(&walk, p, &op->att);
@@ -370,22 +403,20 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
         int i = from % spans;
         if (i >= t.spans)
             continue;
-        gather(p, op, &t, q);
+        gather(p, op, &t, &ws);
         float *part = p->partial + (size_t)from * each;
-        attend_span(p, &op->att, &t, t.first_span + i, q, state_at(part, most), part + trail);
+        attend_span(p, &op->att, &t, t.first_span + i, &ws, state_at(part, most), part + trail);
     }
     pool_barrier(p->dev->threads);
-    state all = state_at(q, most);
-    tiling_start(&walk, p, &op->att);
     while (pool_next(&next[1], INT32_MAX, 1, &from, &to) && tiling_at(&walk, from, &t)) {
-        state_clear(all, t.tokens * t.heads, hd);
+        state_clear(ws.all, t.tokens * t.heads, hd);
         float *part = p->partial + (size_t)(from * spans) * each;
         for (int i = 0; i < t.spans; i++)
-            state_merge(all, state_at(part + (size_t)i * each, most), t.tokens * t.heads, hd);
-        add_sinks(&op->att, &t, all);
+            state_merge(ws.all, state_at(part + (size_t)i * each, most), t.tokens * t.heads, hd);
+        add_sinks(&op->att, &t, ws.all);
         for (int i = 0; i < t.spans; i++)
-            add_mass(p, &op->att, &t, t.first_span + i, part + (size_t)i * each + trail, all);
-        finish(p, op, &t, all);
+            add_mass(p, &op->att, &t, t.first_span + i, part + (size_t)i * each + trail, ws.all);
+        finish(p, op, &t, ws.all);
     }
 }
 
@@ -429,5 +460,6 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index)
 
 size_t cpu_attend_scratch(int head_dim)
 {
-    return (size_t)KERN_ATTN_ROWS * (size_t)head_dim + 2 * state_floats(KERN_ATTN_ROWS, head_dim);
+    return (size_t)KERN_ATTN_ROWS * ((size_t)head_dim + kern_attn_form_floats(head_dim)) +
+           2 * state_floats(KERN_ATTN_ROWS, head_dim);
 }

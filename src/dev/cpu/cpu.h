@@ -23,7 +23,7 @@ typedef struct cpu_dev {
 
 enum {
     CPU_PARTIAL_FLOATS = 1 << 22,
-    CPU_TRAIL_FLOATS = 1 << 18,  // a thread's; 170,000 tokens of context in tiles of KERN_ATTN_ROWS
+    CPU_TRAIL_FLOATS = 1 << 18,  // a thread's; 130,000 tokens of context in tiles of KERN_ATTN_ROWS
 };
 
 // Who goes to which expert, from a ROUTE to the next. A row and one of its experts is a pair; pair row * used + rank

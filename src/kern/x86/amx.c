@@ -11,7 +11,7 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-static void configure(int tokens, int step)
+void kern_amx_configure(int tokens, int step)
 {
     tile_config c = {.palette = 1};
     for (int i = 0; i < 8; i++) {
@@ -59,7 +59,7 @@ void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, cons
                       .ldy = ldy};
         x.pairs = (x.tokens + 2 * AMX_TOKENS - 1) / (2 * AMX_TOKENS);
         x.m = (x.tokens + 2 * x.pairs - 1) / (2 * x.pairs);
-        configure(x.m, step);
+        kern_amx_configure(x.m, step);
         for (x.c0 = 0; x.c0 < w->k; x.c0 = x.c1) {
             x.c1 = w->k - x.c0 < AMX_CHUNK ? w->k : x.c0 + AMX_CHUNK;
             if (prepare)
@@ -76,4 +76,5 @@ void kern_overlay_amx(kern_table *t)
 {
     kern_amx_b32(t);
     kern_amx_b256(t);
+    kern_amx_attn(t);
 }

@@ -33,6 +33,9 @@ typedef float amx_sums[2][AMX_TOKENS][KERN_PANEL];  // of a pair
 typedef void amx_panel_fn(const amx_pass *x, int p);
 typedef void amx_prepare_fn(const amx_pass *x, amx_mins *mins);
 
+// Shapes the tiles: 0-3 sums of `tokens` rows, 4 and 5 the left side, `tokens` rows of `step` bytes, 6 and 7 the right.
+void kern_amx_configure(int tokens, int step);
+
 // Runs `panel` over all passes, each prepared by `prepare` if not NULL, with tiles shaped for `step` columns
 // a multiply (32 or 64): 0-3 hold results, 4 and 5 activations, 6 and 7 weights.
 void kern_amx_drive(amx_panel_fn *panel, amx_prepare_fn *prepare, int step, const kern_weight *w,
@@ -59,5 +62,6 @@ KERN_INLINE void amx_written(void)
 // Each writes its entries into the table.
 void kern_amx_b32(kern_table *t);
 void kern_amx_b256(kern_table *t);
+void kern_amx_attn(kern_table *t);
 
 #endif

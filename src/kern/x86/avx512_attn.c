@@ -6,13 +6,11 @@
 //
 // A row's numbers do not depend on its company: every sum runs over head or keys in order, in a register of
 // its own, and rows that see different parts of the page share only the keys that all of them see.
-#include <math.h>
-
-#include "kern/x86/avx512_math.h"
+#include "kern/x86/avx512_softmax.h"
 
 enum {
     ROWS = 6,
-    VECTORS = KERN_PAGE / 16,
+    VECTORS = AVX512_PAGE,
     FEW = 3 * ROWS,  // rows up to which F16 is read as it lies; converted, 8 lose 15 %, 32 gain 6 %
     WIDE_HD = 256,   // largest head that is converted: 64 KiB of stack
 };
@@ -51,39 +49,6 @@ KERN_INLINE void scores(int R, bool wide, const kern_attn *a, int row0, const vo
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; v++)
             _mm512_store_ps(p[r] + 16 * v, s[r][v]);
-}
-
-// Scores to weights, the row's m and l moved on, o shrunk to the new m. An unseen row is left as it is.
-static void softmax(const kern_attn *a, int row, float *p, int from, int to)
-{
-    const uint64_t below = to >= KERN_PAGE ? ~0ull : (1ull << to) - 1, seen = below & (~0ull << from);
-    const __m512 cap = _mm512_set1_ps(a->softcap), none = _mm512_set1_ps(-INFINITY);
-    __m512 s[VECTORS], top = none;
-    for (int v = 0; v < VECTORS; v++) {
-        s[v] = _mm512_load_ps(p + 16 * v);
-        if (a->softcap > 0.0f)
-            s[v] = _mm512_mul_ps(cap, avx512_tanh(_mm512_div_ps(s[v], cap)));
-        s[v] = _mm512_mask_mov_ps(none, (__mmask16)(seen >> 16 * v), s[v]);
-        top = _mm512_max_ps(top, s[v]);
-    }
-    const float m = fmaxf(a->m[row], _mm512_reduce_max_ps(top));
-    __m512 sum = _mm512_setzero_ps();
-    for (int v = 0; v < VECTORS; v++) {
-        __m512 e = avx512_exp(_mm512_sub_ps(s[v], _mm512_set1_ps(m)));
-        e = _mm512_maskz_mov_ps((__mmask16)(seen >> 16 * v), e);
-        sum = _mm512_add_ps(sum, e);
-        _mm512_store_ps(p + 16 * v, e);
-    }
-    if (m == a->m[row]) {  // most pages after the first: nothing shrinks
-        a->l[row] += _mm512_reduce_add_ps(sum);
-        return;
-    }
-    const float shrink = _mm512_cvtss_f32(avx512_exp(_mm512_set1_ps(a->m[row] - m)));
-    a->l[row] = fmaf(a->l[row], shrink, _mm512_reduce_add_ps(sum));
-    a->m[row] = m;
-    float *o = a->o + row * a->hd;
-    for (int i = 0; i < a->hd; i += 16)
-        _mm512_storeu_ps(o + i, _mm512_mul_ps(_mm512_loadu_ps(o + i), _mm512_set1_ps(shrink)));
 }
 
 // o += weights * values of keys [from, to), for 16*C columns of R rows.
@@ -139,22 +104,18 @@ static void values_one(bool wide, const kern_attn *a, int row, const void *v, fl
         values_span(1, false, a, row, v, p, from, to);
 }
 
-static int first_of(const kern_attn *a, int row)
-{
-    return a->first ? a->first[row] : 0;
-}
-
 // Weighted values of R rows from row0.
 KERN_INLINE void values(int R, bool wide, const kern_attn *a, int row0, const void *v, float (*p)[KERN_PAGE])
 {
     int from = 0, to = KERN_PAGE;  // seen by all
     for (int r = row0; r < row0 + R; r++) {
-        from = first_of(a, r) > from ? first_of(a, r) : from;
+        from = avx512_first(a, r) > from ? avx512_first(a, r) : from;
         to = a->visible[r] < to ? a->visible[r] : to;
     }
     bool shared = from < to;
     for (int r = 0; r < R; r++)
-        values_one(wide, a, row0 + r, v, p + r, first_of(a, row0 + r), shared ? from : a->visible[row0 + r]);
+        values_one(wide, a, row0 + r, v, p + r, avx512_first(a, row0 + r),
+                   shared ? from : a->visible[row0 + r]);
     if (!shared)
         return;
     values_span(R, wide, a, row0, v, p, from, to);
@@ -180,9 +141,14 @@ KERN_INLINE void values(int R, bool wide, const kern_attn *a, int row0, const vo
 
 static void all_softmax(const kern_attn *a, float (*p)[KERN_PAGE])
 {
-    for (int r = 0; r < a->rows; r++)
-        if (first_of(a, r) < a->visible[r])
-            softmax(a, r, p[r], first_of(a, r), a->visible[r]);
+    for (int r = 0; r < a->rows; r++) {
+        __m512 e[VECTORS];
+        if (avx512_first(a, r) >= a->visible[r])
+            continue;
+        avx512_softmax(a, r, p[r], e);
+        for (int v = 0; v < VECTORS; v++)
+            _mm512_store_ps(p[r] + 16 * v, e[v]);
+    }
 }
 
 static void widen(const uint16_t *x, int n, float *y)

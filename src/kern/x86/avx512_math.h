@@ -24,6 +24,24 @@ KERN_INLINE __m512 avx512_exp(__m512 x)
     return _mm512_scalef_ps(p, n);
 }
 
+#define AVX512_LOG2_E 1.44269504f
+
+// 2^x for x not far above 0, off by at most 2 units in the last place in the normal range; exactly 0 from -152 down,
+// also for -infinity. 2^x = 2^n 2^f with |f| <= 1/2; coefficients by Remez' exchange, relative error 7.5e-8.
+KERN_INLINE __m512 avx512_exp2_below(__m512 x)
+{
+    x = _mm512_max_ps(_mm512_set1_ps(-152.0f), x);
+    __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 f = _mm512_sub_ps(x, n);
+    __m512 p = _mm512_set1_ps(1.327647199e-3f);
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.675541334e-3f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.550713273e-2f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.402211972e-1f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.931469671e-1f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.000000072f));
+    return _mm512_scalef_ps(p, n);
+}
+
 // tanh(x), absolute error below 2e-7: what a soft cap on attention scores needs.
 KERN_INLINE __m512 avx512_tanh(__m512 x)
 {
