@@ -46,6 +46,7 @@ look() {
             need libjansson-dev header jansson.h
             need libxxhash-dev header xxhash.h
             need libedit-dev header editline/readline.h
+            need libmicrohttpd-dev header microhttpd.h
             need libcmocka-dev header cmocka.h
             ;;
         check)
@@ -77,6 +78,7 @@ translate() {
     dnf:libjansson-dev) echo jansson-devel ;;
     dnf:libxxhash-dev) echo xxhash-devel ;;
     dnf:libedit-dev) echo libedit-devel ;;
+    dnf:libmicrohttpd-dev) echo libmicrohttpd-devel ;;
     dnf:libcmocka-dev) echo libcmocka-devel ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
     pacman:libc6-dev) echo glibc ;;
@@ -89,6 +91,7 @@ translate() {
     pacman:libjansson-dev | brew:libjansson-dev) echo jansson ;;
     pacman:libxxhash-dev | brew:libxxhash-dev) echo xxhash ;;
     pacman:libedit-dev | brew:libedit-dev) echo libedit ;;
+    pacman:libmicrohttpd-dev | brew:libmicrohttpd-dev) echo libmicrohttpd ;;
     pacman:libcmocka-dev | brew:libcmocka-dev) echo cmocka ;;
     *) echo "$2" ;;
     esac

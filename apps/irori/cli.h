@@ -10,6 +10,8 @@
 // Exit statuses.
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 
+enum { CLI_MODELS = 64 };  // most that `serve` takes by name
+
 // Every option of every command; a command reads those it lists.
 typedef struct cli_options {
     const char *model;    // first argument
@@ -27,6 +29,11 @@ typedef struct cli_options {
     const char *pp, *tg, *depth, *batch;
     int repetitions;
     const char *type, *imatrix;
+    // Of `serve`:
+    const char *models[CLI_MODELS];
+    int n_models, port, slots, queue, keep_alive, memory_budget, connections;
+    const char *models_dir, *host, *api_key, *origins, *tls_cert, *tls_key;
+    bool always_on, log_prompts, quiet;
     float target_bpw;
 } cli_options;
 
@@ -106,6 +113,7 @@ int cmd_tokenize(const cli_options *o);
 int cmd_bench(const cli_options *o);
 int cmd_eval(const cli_options *o);
 int cmd_quantize(const cli_options *o);
+int cmd_serve(const cli_options *o);
 int cmd_help(const cli_options *o);
 int cmd_completion(const cli_options *o);
 

@@ -21,7 +21,11 @@ void cli_defaults(cli_options *o)
                        .tg = "128",
                        .depth = "0",
                        .batch = "1",
-                       .repetitions = 3};
+
+                       .repetitions = 3,
+                       .port = 11434,
+                       .slots = 8,
+                       .keep_alive = 300};
 }
 
 static int usage(const cli_command *c, const char *fmt, ...) ERR_PRINTF(2, 3);
@@ -98,7 +102,11 @@ static int positional(const cli_command *c, const char *word, int index, cli_opt
         o->output = word;
         return CLI_OK;
     }
-    if (names || o->model)
+    if (c->run == cmd_serve && o->n_models < CLI_MODELS) {
+        o->models[o->n_models++] = word;
+        return CLI_OK;
+    }
+    if (names || o->model || c->run == cmd_serve)
         return usage(c, "\"%s\" is one argument too many", word);
     o->model = word;
     return CLI_OK;
@@ -134,7 +142,7 @@ int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
         if (rc)
             return rc;
     }
-    if (o->help || c->run == cmd_help)
+    if (o->help || c->run == cmd_help || c->run == cmd_serve)
         return CLI_OK;
     if (c->run == cmd_completion ? !o->command : !o->model || (c->run == cmd_quantize && !o->output))
         return usage(c, "%s is missing", c->arguments);

@@ -137,6 +137,12 @@ void json_bool(json_writer *w, bool v)
     buf_add_str(w->out, v ? "true" : "false");
 }
 
+void json_raw(json_writer *w, const char *s, size_t n)
+{
+    lead(w);
+    buf_add(w->out, s, n);
+}
+
 void json_none(json_writer *w)
 {
     lead(w);

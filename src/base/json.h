@@ -27,6 +27,7 @@ void json_strn(json_writer *w, const char *s, size_t n);  // invalid UTF-8 becom
 void json_int(json_writer *w, int64_t v);
 void json_num(json_writer *w, double v);  // a short text that reads back equal; not finite: null
 void json_bool(json_writer *w, bool v);
-void json_none(json_writer *w);  // null (jansson owns the name json_null)
+void json_raw(json_writer *w, const char *s, size_t n);  // a value that is JSON text already
+void json_none(json_writer *w);                          // null (jansson owns the name json_null)
 
 #endif

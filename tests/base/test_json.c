@@ -38,10 +38,12 @@ static void commas_and_nesting(void **state)
     json_key(&w, "d");
     json_int(&w, INT64_MIN);
     json_end(&w);
+    json_key(&w, "e");
+    json_raw(&w, "[1,2]", 5);
     json_end(&w);
     json_end(&w);  // one too many is ignored
     assert_string_equal(b.data, "{\"a\":[1,true,false,null,[],{},\"\"],\"b\\\"\":0.5,"
-                                "\"c\":{\"d\":-9223372036854775808}}");
+                                "\"c\":{\"d\":-9223372036854775808},\"e\":[1,2]}");
     buf_done(&b);
 }
 

@@ -1,0 +1,38 @@
+// irori serve: the server, from the command line's options.
+#include <stdio.h>
+
+#include "cli.h"
+#include "server/serve.h"
+
+int cmd_serve(const cli_options *o)
+{
+    const char *cache = o->cache_dir ? o->cache_dir : o->cache ? "" : NULL;  // "": the usual folder
+    serve_options so = {
+        .models = {.open = {.threads = o->threads,
+                            .context = o->ctx,
+                            .sessions = o->slots,
+                            .batch = o->batch_size,
+                            .cpu = o->cpu,
+                            .no_pin = o->no_pin,
+                            .no_repack = o->no_repack,
+                            .cache_dir = cache},
+                   .folder = o->models_dir,
+                   .budget = (uint64_t)o->memory_budget << 20,
+                   .keep_alive = (double)o->keep_alive,
+                   .queue = o->queue},
+        .paths = o->models,
+        .n_paths = o->n_models,
+        .all_stay = o->always_on,
+        .host = o->host,
+        .port = o->port,
+        .connections = o->connections,
+        .api_key = o->api_key,
+        .origins = o->origins,
+        .cert_file = o->tls_cert,
+        .key_file = o->tls_key,
+        .log_prompts = o->log_prompts,
+        .quiet = o->quiet,
+    };
+    irori_error e;
+    return serve(&so, (err *)(void *)&e) ? cli_fail(&e) : CLI_OK;
+}

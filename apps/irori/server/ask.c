@@ -1,0 +1,435 @@
+// From a question to the scheduler, and from its events to the format. See ask.h.
+#include "server/ask.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "server/chat.h"
+
+void random_id(char *out, size_t cap, const char *prefix)
+{
+    snprintf(out, cap, "%s%016llx%08llx", prefix, (unsigned long long)os_random_seed(),
+             (unsigned long long)os_random_seed() & 0xffffffff);
+}
+
+ask *ask_new(incoming *c, const ask_format *format, const char *id_prefix)
+{
+    ask *a = mem_calloc(MEM_OTHER, 1, sizeof *a);
+    if (!a) {
+        answer_error(c->r, c->family, 503, NULL, NULL, "out of memory");
+        return NULL;
+    }
+    a->s = c->s;
+    a->r = c->r;
+    a->family = c->family;
+    a->format = format;
+    a->body = json_incref(c->body);
+    a->keep_alive = NAN;
+    a->max_tokens = -1;
+    a->choices = 1;
+    a->parallel = a->split_reasoning = true;
+    a->sampling = (irori_sampling){.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f};
+    if (c->family !=
+        FAMILY_OLLAMA)  // what the APIs document; min-p keeps a local model from the worst of the tail
+        a->sampling = (irori_sampling){.temperature = 1, .min_p = 0.05f};
+    a->created = (int64_t)time(NULL);
+    random_id(a->id, sizeof a->id, id_prefix);
+    buf_init(&a->out);
+    pthread_mutex_init(&a->lock, NULL);
+    atomic_init(&a->refs, 1);
+    return a;
+}
+
+static void free_choice(ask_choice *c)
+{
+    for (int i = 0; i < c->n_calls; i++) {
+        buf_done(&c->calls[i].name);
+        buf_done(&c->calls[i].args);
+    }
+    mem_free(c->calls);
+    buf_done(&c->text);
+    buf_done(&c->reasoning);
+    buf_done(&c->logprobs);
+    calls_free(&c->parser);
+}
+
+void ask_free(ask *a)
+{
+    if (!a || atomic_fetch_sub(&a->refs, 1) > 1)
+        return;
+    if (a->m)
+        models_release(a->s->models, a->m);
+    irori_request_free(a->request);
+    for (int i = 0; a->choice && i < a->choices; i++)
+        free_choice(&a->choice[i]);
+    mem_free(a->choice);
+    if (a->own_free)
+        a->own_free(a->own);
+    irori_free(a->ids);
+    json_decref(a->messages);
+    json_decref(a->tools);
+    json_decref(a->variables);
+    json_decref(a->body);
+    mem_free(a->model);
+    mem_free(a->tool_name);
+    mem_free(a->bias);
+    buf_done(&a->out);
+    pthread_mutex_destroy(&a->lock);
+    mem_free(a);
+}
+
+const char *ask_model_name(const ask *a)
+{
+    return a->m ? a->m->name : a->model ? a->model : "";
+}
+
+void ask_usage(const ask *a, size_t *prompt, size_t *completion, size_t *cached)
+{
+    *prompt = a->figures.prompt_tokens;
+    *completion = a->figures.completion_tokens;
+    *cached = a->figures.cached_tokens;
+}
+
+static void rate(json_writer *w, const char *what, size_t n, double seconds)
+{
+    char key[40];
+    snprintf(key, sizeof key, "%s_n", what);
+    json_key(w, key);
+    json_int(w, (int64_t)n);
+    snprintf(key, sizeof key, "%s_ms", what);
+    json_key(w, key);
+    json_num(w, seconds * 1e3);
+    snprintf(key, sizeof key, "%s_per_second", what);
+    json_key(w, key);
+    if (n && seconds > 0)
+        json_num(w, (double)n / seconds);
+    else
+        json_none(w);
+}
+
+void ask_timings(const ask *a, json_writer *w)
+{
+    const irori_event *f = &a->figures;
+    json_key(w, "timings");
+    json_obj(w);
+    json_key(w, "cache_n");
+    json_int(w, (int64_t)f->cached_tokens);
+    rate(w, "prompt", f->prompt_tokens - f->cached_tokens, f->prompt_seconds);
+    rate(w, "predicted", f->completion_tokens, f->decode_seconds);
+    json_key(w, "queue_ms");
+    json_num(w, f->queue_seconds * 1e3);
+    if (a->n_cut) {
+        json_key(w, "cut_messages");
+        json_int(w, (int64_t)a->n_cut);
+    }
+    json_end(w);
+}
+
+void ask_cancel(ask *a)
+{
+    if (a->request)
+        irori_request_cancel(a->request);
+}
+
+// ---- Events, on the scheduler's thread ----
+
+static ask_call *add_call(ask_choice *c)
+{
+    ask_call *more = mem_realloc(MEM_OTHER, c->calls, (size_t)(c->n_calls + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    c->calls = more;
+    ask_call *call = &more[c->n_calls++];
+    random_id(call->id, sizeof call->id, "call_");
+    buf_init(&call->name);
+    buf_init(&call->args);
+    return call;
+}
+
+// A part of an answer: kept, and told by a stream.
+static void on_part(void *ctx, calls_part part, const char *p, size_t n)
+{
+    ask_choice *c = ctx;
+    ask *a = c->a;
+    if (c->ended)
+        return;
+    if (part == CALLS_TEXT)
+        buf_add(&c->text, p, n);
+    else if (part == CALLS_REASONING)
+        buf_add(&c->reasoning, p, n);
+    else if (part == CALLS_NAME && !add_call(c))
+        c->text.failed = true;
+    else if (part == CALLS_NAME)
+        buf_add(&c->calls[c->n_calls - 1].name, p, n);
+    else if (part == CALLS_ARGS)
+        buf_add(&c->calls[c->n_calls - 1].args, p, n);
+    if (a->stream)
+        a->format->part(a, c, part, p, n);
+    if (part == CALLS_END && !a->parallel)
+        c->ended = true;
+}
+
+static void add_token_json(json_writer *w, const ask *a, int32_t id, float logprob)
+{
+    size_t n;
+    const char *text = irori_token_text(a->m->m, id, &n);
+    json_key(w, "token");
+    json_strn(w, text ? text : "", n);
+    json_key(w, "logprob");
+    json_num(w, logprob > -9999 ? (double)logprob : -9999.0);
+    json_key(w, "bytes");
+    json_arr(w);
+    for (size_t i = 0; i < n; i++)
+        json_int(w, (unsigned char)text[i]);
+    json_end(w);
+}
+
+static void add_logprob(ask_choice *c, const irori_event *ev)
+{
+    json_writer w;
+    if (c->logprobs.len)
+        buf_add_char(&c->logprobs, ',');
+    json_begin(&w, &c->logprobs);
+    json_obj(&w);
+    add_token_json(&w, c->a, ev->token, ev->logprob);
+    json_key(&w, "id");
+    json_int(&w, ev->token);
+    json_key(&w, "top_logprobs");
+    json_arr(&w);
+    for (int i = 0; i < ev->top_count; i++) {
+        json_obj(&w);
+        add_token_json(&w, c->a, ev->top[i].token, ev->top[i].logprob);
+        json_end(&w);
+    }
+    json_end(&w);
+    json_end(&w);
+}
+
+static ask_finish finish_of(const ask_choice *c, irori_finish f)
+{
+    if (c->n_calls && (f == IRORI_FINISH_STOP || c->ended))
+        return ASK_CALLS;
+    if (f == IRORI_FINISH_STOP)
+        return ASK_STOP;
+    return f == IRORI_FINISH_LENGTH || f == IRORI_FINISH_DEADLINE ? ASK_LENGTH : ASK_CANCELED;
+}
+
+static void end_choice(ask_choice *c, const irori_event *ev)
+{
+    calls_feed(&c->parser, ev->text, ev->bytes);
+    calls_end(&c->parser);
+    c->finish = finish_of(c, ev->finish);
+    c->stop = ev->stop;
+    c->ended = true;
+    if (c->a->stream && c->a->begun)
+        c->a->format->end(c->a, c);
+}
+
+static bool lost_memory(const ask *a)
+{
+    bool lost = a->out.failed;
+    for (int i = 0; i < a->choices; i++)
+        lost = lost || a->choice[i].text.failed || a->choice[i].reasoning.failed ||
+               a->choice[i].logprobs.failed || calls_failed(&a->choice[i].parser);
+    return lost;
+}
+
+// The answer that cannot be given, by how far things have come.
+static void fail(ask *a, int status, const char *message)
+{
+    if (a->begun)
+        a->format->fail(a, status, message);
+    else
+        answer_error(a->r, a->family, status, NULL, NULL, "%s", message);
+}
+
+static void end_ask(ask *a, const irori_event *ev)
+{
+    if (ev->finish == IRORI_FINISH_FAILED)
+        fail(a, 500, ev->message);
+    else if (lost_memory(a))
+        fail(a, 503, "out of memory");
+    else if (ev->finish == IRORI_FINISH_DEADLINE && ev->completion_tokens == 0)
+        fail(a, 504, "the deadline passed before the first token");
+    else if (ev->finish == IRORI_FINISH_CANCELED && !a->begun && !a->choice[0].n_calls)
+        fail(a, 503, "the request was cancelled");
+    else
+        a->format->done(a);
+}
+
+// All choices have said what they may: the rest need not be made.
+static void stop_when_all_ended(ask *a)
+{
+    for (int i = 0; i < a->choices; i++)
+        if (!a->choice[i].ended)
+            return;
+    ask_cancel(a);
+}
+
+static void on_event(void *ctx, const irori_event *ev)
+{
+    ask *a = ctx;
+    pthread_mutex_lock(&a->lock);
+    a->figures = *ev;
+    ask_choice *c = &a->choice[ev->choice];
+    if (ev->kind == IRORI_EVENT_READ) {
+        a->begun = a->stream;
+        if (a->stream)
+            a->format->begin(a);
+        for (int i = 0; a->forced[0] && i < a->choices; i++)
+            calls_feed(&a->choice[i].parser, a->forced, strlen(a->forced));
+    } else if (ev->kind == IRORI_EVENT_TOKEN) {
+        if (a->logprobs && !c->ended)
+            add_logprob(c, ev);
+        c->n_reasoning += calls_reasoning(&c->parser);
+        if (ev->bytes)
+            calls_feed(&c->parser, ev->text, ev->bytes);
+        if (c->ended)
+            stop_when_all_ended(a);
+    } else if (ev->kind == IRORI_EVENT_END) {
+        end_choice(c, ev);
+    } else if (ev->kind == IRORI_EVENT_DONE) {
+        a->over = true;
+        end_ask(a, ev);
+    }
+    pthread_mutex_unlock(&a->lock);
+    if (ev->kind == IRORI_EVENT_DONE)
+        ask_free(a);
+}
+
+// ---- Starting, on a worker's thread ----
+
+static void on_gone(void *ctx)
+{
+    irori_request_cancel(ctx);
+}
+
+static void on_slow(void *ctx, bool slow)
+{
+    irori_request_pause(ctx, slow);
+}
+
+static int start_choices(ask *a, err *e)
+{
+    a->choice = mem_calloc(MEM_OTHER, (size_t)a->choices, sizeof *a->choice);
+    if (!a->choice)
+        return err_set(e, ST_NOMEM, "out of memory for %d choices", a->choices);
+    bool inside = chat_prompt_thinks(a);
+    for (int i = 0; i < a->choices; i++) {
+        ask_choice *c = &a->choice[i];
+        c->a = a;
+        c->index = i;
+        c->stop = -1;
+        buf_init(&c->text);
+        buf_init(&c->reasoning);
+        buf_init(&c->logprobs);
+        calls_style plain = {.syntax = CALLS_TAGS};
+        const json_t *tools = a->tool_choice == ASK_NONE ? NULL : a->tools;
+        calls_begin(&c->parser, a->messages ? &a->m->style : &plain, tools, a->messages && a->split_reasoning,
+                    inside, on_part, c);
+    }
+    return ST_OK;
+}
+
+static int make_prompt(ask *a, err *e)
+{
+    if (a->messages)
+        return chat_tokens(a, e);
+    if (json_is_array(a->prompt)) {
+        a->n_ids = json_array_size(a->prompt);
+        a->ids = mem_alloc(MEM_OTHER, (a->n_ids + 1) * sizeof *a->ids);
+        if (!a->ids)
+            return err_set(e, ST_NOMEM, "out of memory for %zu tokens", a->n_ids);
+        for (size_t i = 0; i < a->n_ids; i++) {
+            json_t *v = json_array_get(a->prompt, i);
+            json_int_t id = json_integer_value(v);
+            if (!json_is_integer(v) || id < 0 || id >= a->m->info.vocabulary)
+                return err_set(e, ST_INVALID, "prompt: token %zu is not in 0..%d", i,
+                               a->m->info.vocabulary - 1);
+            a->ids[i] = (int32_t)id;
+        }
+        return ST_OK;
+    }
+    unsigned flags = IRORI_TOKENIZE_BOS | (a->raw_special ? IRORI_TOKENIZE_SPECIAL : 0u);
+    return irori_tokenize(a->m->m, json_string_value(a->prompt), json_string_length(a->prompt), flags,
+                          &a->ids, &a->n_ids, (irori_error *)(void *)e);
+}
+
+int ask_prepare(ask *a, err *e)
+{
+    int rc = models_use(a->s->models, a->model, a->keep_alive, &a->m, &a->load_seconds, e);
+    return rc ? rc : make_prompt(a, e);
+}
+
+// End tokens get a bias that forbids them, beside the request's own.
+static int forbid_ends(ask *a, err *e)
+{
+    size_t n = a->n_bias;
+    for (int32_t id = 0; id < a->m->info.vocabulary; id++)
+        n += irori_token_ends_text(a->m->m, id);
+    irori_logit_bias *all = mem_realloc(MEM_OTHER, a->bias, (n + 1) * sizeof *all);
+    if (!all)
+        return err_set(e, ST_NOMEM, "out of memory for the logit bias");
+    a->bias = all;
+    for (int32_t id = 0; id < a->m->info.vocabulary; id++)
+        if (irori_token_ends_text(a->m->m, id))
+            all[a->n_bias++] = (irori_logit_bias){id, -INFINITY};
+    return ST_OK;
+}
+
+static int submit(ask *a, err *e)
+{
+    a->sampling.logit_bias = a->bias;
+    a->sampling.logit_bias_count = a->n_bias;
+    irori_request_options o = {
+        .prompt = a->ids,
+        .prompt_tokens = a->n_ids,
+        .sampling = &a->sampling,
+        .max_tokens = a->max_tokens < 0 ? SIZE_MAX : (size_t)a->max_tokens,
+        .choices = a->choices,
+        .stop = a->stop,
+        .stop_count = (size_t)a->n_stop,
+        .special_text = a->messages && a->m->style.special,
+        .logprobs = a->logprobs,
+        .top_logprobs = a->top_logprobs,
+        .deadline = a->deadline,
+        .client = http_client(a->r),
+    };
+    return irori_request_submit(&a->request, a->m->scheduler, &o, on_event, a, (irori_error *)(void *)e);
+}
+
+void ask_start(ask *a)
+{
+    err e = {0};
+    int rc = ask_prepare(a, &e);
+    if (!rc && a->forbid_end)
+        rc = forbid_ends(a, &e);
+    if (!rc)
+        rc = start_choices(a, &e);
+    if (!rc) {
+        atomic_fetch_add(&a->refs, 1);  // the events'
+        pthread_mutex_lock(&a->lock);   // events wait until the request is known
+        rc = submit(a, &e);
+        if (!rc && !a->over) {
+            http_watch w = {on_gone, on_slow, a->request};
+            http_watch_client(a->r, &w);
+        }
+        pthread_mutex_unlock(&a->lock);
+        if (rc)
+            atomic_fetch_sub(&a->refs, 1);
+    }
+    if (rc) {
+        incoming c = {.s = a->s, .r = a->r, .family = a->family};
+        irori_scheduler_stats st = {0};
+        if (rc == ST_BUSY && a->m) {
+            irori_scheduler_get_stats(a->m->scheduler, &st);
+            char seconds[24];
+            snprintf(seconds, sizeof seconds, "%.0f", MIN(MAX(st.retry_seconds, 1), 3600));
+            http_add_header(a->r, "Retry-After", seconds);
+        }
+        e.code = rc;
+        answer_status(&c, &e);
+    }
+    ask_free(a);
+}

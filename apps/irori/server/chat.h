@@ -1,0 +1,15 @@
+// Conversations on their way into a template: OpenAI's messages made plain, tools written where a template cannot,
+// old messages dropped where that was asked for.
+#ifndef SERVER_CHAT_H
+#define SERVER_CHAT_H
+
+#include "server/ask.h"
+
+// a->ids from a->messages; with tool_choice "required" or a name, the beginning of the call belongs to the prompt.
+int chat_tokens(ask *a, err *e);
+// Whether the prompt has opened a reasoning block.
+bool chat_prompt_thinks(const ask *a);
+// Checks messages in OpenAI's shape and gives them plain: content as one string. NULL after noting what is wrong.
+json_t *chat_messages(fields *f, const char *name);
+
+#endif

@@ -1,0 +1,466 @@
+// See models.h. One lock for the table; files are opened outside of it, with the entry marked.
+#include "server/models.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+typedef struct entry {
+    models_open open;  // first: models_open is what users hold
+    struct entry *next;
+    char *name, *path, *chat_template;
+    bool always, busy;  // busy: being opened or closed
+    int users;
+    double keep_alive, last_used;
+} entry;
+
+struct models {
+    models_options o;
+    char *folder;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t keeper;
+    bool running, stopped;
+    entry *first, *last;
+    uint64_t loads, unloads;
+};
+
+static char *copy(const char *s)
+{
+    return mem_strndup(MEM_OTHER, s, strlen(s));
+}
+
+// The file's name without folder and ".gguf".
+static char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    if (n > 5 && strcmp(name + n - 5, ".gguf") == 0)
+        n -= 5;
+    return mem_strndup(MEM_OTHER, name, n);
+}
+
+// Under the lock. A name, with or without ":latest".
+static entry *find(models *x, const char *name)
+{
+    if (!name || !*name)
+        return x->first;
+    size_t n = strlen(name);
+    if (n > 7 && strcmp(name + n - 7, ":latest") == 0)
+        n -= 7;
+    for (entry *m = x->first; m; m = m->next)
+        if (strlen(m->name) == n && memcmp(m->name, name, n) == 0)
+            return m;
+    return NULL;
+}
+
+// Under the lock.
+static int add(models *x, const char *path, bool always, entry **out)
+{
+    entry *m = mem_calloc(MEM_OTHER, 1, sizeof *m);
+    if (!m)
+        return ST_NOMEM;
+    m->name = name_of(path);
+    m->path = copy(path);
+    if (!m->name || !m->path) {
+        mem_free(m->name);
+        mem_free(m->path);
+        mem_free(m);
+        return ST_NOMEM;
+    }
+    m->always = always;
+    m->keep_alive = x->o.keep_alive;
+    if (x->last)
+        x->last->next = m;
+    else
+        x->first = m;
+    x->last = m;
+    if (out)
+        *out = m;
+    return ST_OK;
+}
+
+// Under the lock: files that came into the folder since.
+static void look_into_folder(models *x)
+{
+    DIR *dir = x->folder ? opendir(x->folder) : NULL;
+    for (struct dirent *d; dir && (d = readdir(dir));) {
+        size_t n = strlen(d->d_name);
+        char path[4096];
+        if (n <= 5 || strcmp(d->d_name + n - 5, ".gguf") != 0 || d->d_name[0] == '.')
+            continue;
+        const char *of = strstr(d->d_name, "-of-");  // of a split file only the first part is opened
+        if (of && !strstr(d->d_name, "-00001-of-"))
+            continue;
+        if (snprintf(path, sizeof path, "%s/%s", x->folder, d->d_name) >= (int)sizeof path)
+            continue;
+        char *name = name_of(path);
+        if (name && !find(x, name))
+            add(x, path, false, NULL);
+        mem_free(name);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+// ---- Opening and closing ----
+
+static void close_model(entry *m)
+{
+    irori_scheduler_free(m->open.scheduler);
+    irori_model_close(m->open.m);
+    mem_free(m->chat_template);
+    m->chat_template = NULL;
+    m->open = (models_open){0};
+}
+
+static char *template_of(const char *path)
+{
+    char *json;
+    if (irori_describe_file(path, &json, NULL))
+        return copy("");
+    json_t *file = json_loads(json, JSON_ALLOW_NUL, NULL);
+    irori_free(json);
+    const char *text = json_string_value(
+        json_object_get(json_object_get(file, "metadata"), "tokenizer.chat_template"));
+    char *mine = copy(text ? text : "");
+    json_decref(file);
+    return mine;
+}
+
+static int64_t time_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (int64_t)st.st_mtime : 0;
+}
+
+static int open_model(const models *x, entry *m, err *e)
+{
+    models_open o = {.name = m->name, .path = m->path};
+    irori_scheduler_options so = {.queue = x->o.queue};
+    int rc = irori_model_open(&o.m, m->path, &x->o.open, (irori_error *)(void *)e);
+    if (!rc)
+        rc = irori_scheduler_new(&o.scheduler, o.m, &so, (irori_error *)(void *)e);
+    if (rc) {
+        irori_model_close(o.m);
+        return rc;
+    }
+    irori_model_get_info(o.m, &o.info);
+    m->chat_template = template_of(m->path);
+    o.chat_template = m->chat_template ? m->chat_template : "";
+    o.style = calls_style_of(o.chat_template);
+    uint64_t kv = o.info.kv_bytes_per_token * (uint64_t)o.info.context * (uint64_t)o.info.sessions;
+    o.bytes = o.info.file_bytes + o.info.activation_bytes + kv;
+    o.file_time = time_of(m->path);
+    m->open = o;
+    return ST_OK;
+}
+
+// Under the lock, which is let go meanwhile.
+static void close_entry(models *x, entry *m)
+{
+    m->busy = true;
+    pthread_mutex_unlock(&x->lock);
+    close_model(m);
+    pthread_mutex_lock(&x->lock);
+    m->busy = false;
+    x->unloads++;
+    pthread_cond_broadcast(&x->changed);
+}
+
+// Under the lock: closes unused models, the longest unused first, until `bytes` more fit.
+static int make_room(models *x, const entry *for_whom, uint64_t bytes, err *e)
+{
+    for (;;) {
+        uint64_t held = 0;
+        entry *oldest = NULL;
+        for (entry *m = x->first; m; m = m->next) {
+            held += m->open.bytes;
+            if (m != for_whom && m->open.m && !m->busy && !m->users && !m->always &&
+                (!oldest || m->last_used < oldest->last_used))
+                oldest = m;
+        }
+        uint64_t all;
+        if (check_add(held, bytes, &all) && all <= x->o.budget)
+            return ST_OK;
+        if (!oldest)
+            return err_set(
+                e, ST_LIMIT,
+                "%s needs some %llu MB, %llu MB of %llu are taken by models in use; try later or raise "
+                "--memory-budget",
+                for_whom->name, (unsigned long long)bytes >> 20, (unsigned long long)held >> 20,
+                (unsigned long long)x->o.budget >> 20);
+        close_entry(x, oldest);
+    }
+}
+
+// Under the lock, which is let go while the file is read.
+static int load(models *x, entry *m, err *e)
+{
+    struct stat st;
+    uint64_t least = stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    m->busy = true;
+    int rc = make_room(x, m, least, e);
+    pthread_mutex_unlock(&x->lock);
+    if (!rc)
+        rc = open_model(x, m, e);
+    pthread_mutex_lock(&x->lock);
+    // Its true size is known now.
+    if (!rc)
+        rc = make_room(x, m, 0, e);
+    if (rc && m->open.m) {
+        pthread_mutex_unlock(&x->lock);
+        close_model(m);
+        pthread_mutex_lock(&x->lock);
+    }
+    x->loads += !rc;
+    m->busy = false;
+    pthread_cond_broadcast(&x->changed);
+    return rc;
+}
+
+// Closes models whose time is over, about once a second.
+static void *keep(void *ctx)
+{
+    models *x = ctx;
+    pthread_mutex_lock(&x->lock);
+    while (!x->stopped) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        pthread_cond_timedwait(&x->changed, &x->lock, &until);
+        double now = os_seconds();
+        for (entry *m = x->first; m && !x->stopped; m = m->next)
+            if (m->open.m && !m->busy && !m->users && !m->always && m->keep_alive >= 0 &&
+                now - m->last_used >= m->keep_alive)
+                close_entry(x, m);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return NULL;
+}
+
+int models_new(models **out, const models_options *o, err *e)
+{
+    *out = NULL;
+    models *x = mem_calloc(MEM_OTHER, 1, sizeof *x);
+    if (!x)
+        return err_set(e, ST_NOMEM, "no memory for the table of models");
+    x->o = *o;
+    if (!x->o.budget)
+        x->o.budget = os_memory_bytes() / 4 * 3;
+    pthread_mutex_init(&x->lock, NULL);
+    pthread_cond_init(&x->changed, NULL);
+    x->folder = o->folder ? copy(o->folder) : NULL;
+    look_into_folder(x);
+    if (pthread_create(&x->keeper, NULL, keep, x) != 0) {
+        models_free(x);
+        return err_set(e, ST_IO, "a thread could not be started");
+    }
+    x->running = true;
+    *out = x;
+    return ST_OK;
+}
+
+int models_add(models *x, const char *path, bool always, err *e)
+{
+    entry *m;
+    pthread_mutex_lock(&x->lock);
+    int rc = add(x, path, always, &m);
+    if (rc)
+        err_set(e, rc, "no memory for the table of models");
+    else if (always)
+        rc = load(x, m, e);
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+void models_stop(models *x)
+{
+    pthread_mutex_lock(&x->lock);
+    x->stopped = true;
+    pthread_cond_broadcast(&x->changed);
+    pthread_mutex_unlock(&x->lock);
+    if (x->running)
+        pthread_join(x->keeper, NULL);
+    x->running = false;
+    pthread_mutex_lock(&x->lock);
+    for (entry *m = x->first; m; m = m->next) {
+        while (m->busy)
+            pthread_cond_wait(&x->changed, &x->lock);
+        irori_scheduler *s = m->open.scheduler;
+        m->open.scheduler = NULL;
+        pthread_mutex_unlock(&x->lock);
+        irori_scheduler_free(s);  // its requests end, and release the model
+        pthread_mutex_lock(&x->lock);
+    }
+    pthread_mutex_unlock(&x->lock);
+}
+
+void models_free(models *x)
+{
+    if (!x)
+        return;
+    models_stop(x);
+    for (entry *m = x->first, *next; m; m = next) {
+        next = m->next;
+        close_model(m);
+        mem_free(m->name);
+        mem_free(m->path);
+        mem_free(m);
+    }
+    pthread_mutex_destroy(&x->lock);
+    pthread_cond_destroy(&x->changed);
+    mem_free(x->folder);
+    mem_free(x);
+}
+
+int models_use(models *x, const char *name, double keep_alive, const models_open **out, double *loaded,
+               err *e)
+{
+    double started = os_seconds();
+    int rc = ST_OK;
+    *out = NULL;
+    *loaded = 0;
+    pthread_mutex_lock(&x->lock);
+    entry *m = find(x, name);
+    if (!m) {
+        look_into_folder(x);
+        m = find(x, name);
+    }
+    if (!m)
+        rc = err_set(e, ST_NOTFOUND, "model \"%s\" not found", name ? name : "");
+    while (!rc && m->busy && !x->stopped)
+        pthread_cond_wait(&x->changed, &x->lock);
+    if (x->stopped)
+        rc = err_set(e, ST_CANCELED, "the server is stopping");
+    if (!rc && !m->open.m) {
+        rc = load(x, m, e);
+        *loaded = os_seconds() - started;
+    }
+    if (!rc && x->stopped)
+        rc = err_set(e, ST_CANCELED, "the server is stopping");
+    if (!rc) {
+        m->users++;
+        if (!isnan(keep_alive))
+            m->keep_alive = keep_alive;
+        *out = &m->open;
+    }
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+void models_release(models *x, const models_open *open)
+{
+    entry *m = (entry *)(uintptr_t)open;
+    pthread_mutex_lock(&x->lock);
+    m->users--;
+    m->last_used = os_seconds();
+    pthread_cond_broadcast(&x->changed);
+    pthread_mutex_unlock(&x->lock);
+}
+
+int models_unload(models *x, const char *name, err *e)
+{
+    int rc = ST_OK;
+    pthread_mutex_lock(&x->lock);
+    entry *m = find(x, name);
+    if (!m)
+        rc = err_set(e, ST_NOTFOUND, "model \"%s\" not found", name ? name : "");
+    else if (m->users || m->busy || m->always)
+        rc = err_set(e, ST_BUSY, "model \"%s\" is %s", m->name, m->always ? "kept always" : "in use");
+    else if (m->open.m)
+        close_entry(x, m);
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
+static int fill(models_item *i, const entry *m)
+{
+    struct stat st;
+    i->name = copy(m->name);
+    i->path = copy(m->path);
+    i->file_bytes = stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    i->file_time = time_of(m->path);
+    i->always = m->always;
+    i->is_open = m->open.m && !m->busy && m->open.scheduler;
+    if (i->is_open) {
+        i->bytes = m->open.bytes;
+        double left = m->keep_alive - (m->users ? 0 : os_seconds() - m->last_used);
+        i->seconds_left = m->always || m->keep_alive < 0 ? -1 : MAX(left, 0);
+        irori_scheduler_get_stats(m->open.scheduler, &i->stats);
+    }
+    return i->name && i->path ? ST_OK : ST_NOMEM;
+}
+
+int models_list(models *x, models_item **out, size_t *n, err *e)
+{
+    size_t count = 0;
+    int rc = ST_OK;
+    pthread_mutex_lock(&x->lock);
+    look_into_folder(x);
+    for (const entry *m = x->first; m; m = m->next)
+        count++;
+    *n = 0;
+    *out = mem_calloc(MEM_OTHER, count + 1, sizeof **out);
+    if (!*out)
+        rc = ST_NOMEM;
+    for (const entry *m = x->first; m && !rc; m = m->next)
+        rc = fill(&(*out)[(*n)++], m);
+    pthread_mutex_unlock(&x->lock);
+    if (rc) {
+        models_list_free(*out, *n);
+        *out = NULL;
+        *n = 0;
+        return err_set(e, rc, "no memory for the list of models");
+    }
+    return rc;
+}
+
+void models_list_free(models_item *list, size_t n)
+{
+    for (size_t i = 0; list && i < n; i++) {
+        mem_free(list[i].name);
+        mem_free(list[i].path);
+    }
+    mem_free(list);
+}
+
+int models_describe(models *x, const char *name, json_t **out, err *e)
+{
+    *out = NULL;
+    pthread_mutex_lock(&x->lock);
+    look_into_folder(x);
+    entry *m = find(x, name);
+    char *path = m ? copy(m->path) : NULL, *json = NULL;
+    pthread_mutex_unlock(&x->lock);
+    if (!m)
+        return err_set(e, ST_NOTFOUND, "model \"%s\" not found", name ? name : "");
+    int rc = path ? irori_describe_file(path, &json, (irori_error *)(void *)e)
+                  : err_set(e, ST_NOMEM, "no memory");
+    mem_free(path);
+    if (rc)
+        return rc;
+    *out = json_loads(json, JSON_ALLOW_NUL, NULL);
+    irori_free(json);
+    return *out ? ST_OK : err_set(e, ST_NOMEM, "no memory to describe model \"%s\"", name ? name : "");
+}
+
+const char *models_default(models *x)
+{
+    pthread_mutex_lock(&x->lock);
+    const char *name = x->first ? x->first->name : NULL;
+    pthread_mutex_unlock(&x->lock);
+    return name;
+}
+
+void models_counts(models *x, uint64_t *loads, uint64_t *unloads)
+{
+    pthread_mutex_lock(&x->lock);
+    *loads = x->loads;
+    *unloads = x->unloads;
+    pthread_mutex_unlock(&x->lock);
+}

@@ -1,0 +1,68 @@
+// The models a server has: files by name, opened when first asked for, kept for a while, closed again.
+//
+// A model that is used is never closed. One that is not is closed when its time is over, or sooner when another needs
+// its memory: the one that was used longest ago first. Models that were marked stay. All functions are called from any thread.
+#ifndef SERVER_MODELS_H
+#define SERVER_MODELS_H
+
+#include <irori.h>
+#include <jansson.h>
+
+#include "base/base.h"
+#include "server/calls.h"
+
+typedef struct models models;
+
+typedef struct models_options {
+    irori_model_options open;  // of every model
+    const char *folder;        // further models: each .gguf file in it; NULL: none
+    uint64_t budget;           // bytes for all open models; 0: three quarters of the machine's memory
+    double keep_alive;         // seconds an unused model stays open; negative: for ever
+    int queue;                 // irori_scheduler_options
+} models_options;
+
+// An open model in use. Valid from models_use to models_release.
+typedef struct models_open {
+    const char *name, *path;
+    irori_model *m;
+    irori_scheduler *scheduler;
+    irori_model_info info;
+    calls_style style;
+    const char *chat_template;  // "": none
+    uint64_t bytes;             // counted against the budget
+    int64_t file_time;          // seconds since 1970
+} models_open;
+
+int models_new(models **out, const models_options *o, err *e);
+// A file under its name (its own without .gguf); `always`: opened now and never closed.
+int models_add(models *x, const char *path, bool always, err *e);
+// Ends all requests and closes all models; models_use then answers ST_CANCELED.
+void models_stop(models *x);
+void models_free(models *x);
+
+// Finds the model (NULL or "": the first one; ":latest" is dropped) and opens it if need be, which may take long.
+// keep_alive: seconds from its release on; NAN: as it was. ST_NOTFOUND, ST_LIMIT (no room beside those in use), and
+// what opening says. *loaded: seconds it took.
+int models_use(models *x, const char *name, double keep_alive, const models_open **out, double *loaded,
+               err *e);
+void models_release(models *x, const models_open *m);
+int models_unload(models *x, const char *name, err *e);  // when nobody uses it; ST_NOTFOUND, ST_BUSY
+
+// What there is, for lists.
+typedef struct models_item {
+    char *name, *path;
+    uint64_t file_bytes;
+    int64_t file_time;
+    bool is_open, always;
+    uint64_t bytes;               // in memory, when open
+    double seconds_left;          // until it is closed; negative: for ever
+    irori_scheduler_stats stats;  // when open
+} models_item;
+int models_list(models *x, models_item **out, size_t *n, err *e);  // models_list_free it
+void models_list_free(models_item *list, size_t n);
+// The whole description of a model's file as JSON; json_decref it. ST_NOTFOUND and what opening says.
+int models_describe(models *x, const char *name, json_t **out, err *e);
+const char *models_default(models *x);  // name of the first one; NULL: there is none
+void models_counts(models *x, uint64_t *loads, uint64_t *unloads);
+
+#endif

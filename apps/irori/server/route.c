@@ -1,0 +1,94 @@
+// From a request to the function that answers it.
+#include <string.h>
+
+#include "server/server.h"
+
+typedef struct route {
+    const char *method, *path;
+    route_fn *fn;
+    bool prefix;  // the path may go on; the function gets the rest
+} route;
+
+static const route routes[] = {
+    {"POST", "/v1/chat/completions", route_chat, false},
+    {"POST", "/chat/completions", route_chat, false},
+    {"POST", "/v1/completions", route_completions, false},
+    {"GET", "/v1/models", route_models, false},
+    {"GET", "/models", route_models, false},
+    {"GET", "/v1/models/", route_model, true},
+    {"GET", "/health", route_health, false},
+    {"GET", "/v1/health", route_health, false},
+    {"GET", "/metrics", route_metrics, false},
+    {"GET", "/slots", route_slots, false},
+    {"GET", "/props", route_props, false},
+    {"GET", "/", route_home, false},
+};
+
+// HEAD is answered as GET: the library leaves the body out.
+static bool same_method(const char *its, const char *method)
+{
+    return strcmp(its, method) == 0 || (strcmp(its, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+static const route *find(const char *method, const char *path, bool *path_known)
+{
+    *path_known = false;
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        size_t n = strlen(routes[i].path);
+        bool fits = routes[i].prefix ? strncmp(path, routes[i].path, n) == 0 && path[n]
+                                     : strcmp(path, routes[i].path) == 0;
+        *path_known = *path_known || fits;
+        if (fits && same_method(routes[i].method, method))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+// The body as an object; NULL after answering.
+static json_t *read_body(http_request *r, family f)
+{
+    size_t n;
+    const char *p = http_body(r, &n);
+    json_error_t why;
+    if (n == 0)
+        return json_object();
+    json_t *body = json_loadb(p, n, 0, &why);
+    if (json_is_object(body))
+        return body;
+    if (body)
+        answer_error(r, f, 400, NULL, NULL, "the body must be a JSON object");
+    else
+        answer_error(r, f, 400, NULL, NULL, "the body is not JSON: %.200s (byte %d)", why.text, why.position);
+    json_decref(body);
+    return NULL;
+}
+
+void route_request(void *ctx, http_request *r)
+{
+    server *s = ctx;
+    const char *path = http_path(r), *method = http_method(r);
+    bool known;
+    incoming c = {.s = s, .r = r, .family = family_of(path)};
+    if (!access_check(s, r))
+        return;
+    access_cors(r);
+    if (strcmp(method, "OPTIONS") == 0) {
+        http_answer(r, 204, "text/plain", "", 0);
+        return;
+    }
+    const route *to = find(method, path, &known);
+    if (!to) {
+        if (known)
+            answer_error(r, c.family, 405, NULL, NULL, "%.20s is not a method of %.200s", method, path);
+        else
+            answer_error(r, c.family, 404, NULL, NULL, "there is no %.200s here", path);
+        return;
+    }
+    c.rest = to->prefix ? path + strlen(to->path) : "";
+    c.body = read_body(r, c.family);
+    if (!c.body)
+        return;
+    json_t *body = c.body;  // the call may have been given back when the function returns
+    to->fn(&c);
+    json_decref(body);
+}

@@ -1,0 +1,148 @@
+// Starting and stopping the server; its log.
+#include "server/serve.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "server/server.h"
+
+// One line of JSON on stderr for each request. Prompts are in it only when that was asked for.
+static void log_request(void *ctx, const http_request *r)
+{
+    server *s = ctx;
+    char when[40];
+    struct timespec now;
+    int status = http_status(r);
+    atomic_fetch_add(&s->answered[status >= 100 && status < 600 ? status / 100 : 0], 1);
+    if (s->o.quiet)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    time_text(when, now.tv_sec, now.tv_nsec);
+    buf b;
+    json_writer w;
+    buf_init(&b);
+    json_begin(&w, &b);
+    json_obj(&w);
+    json_key(&w, "time");
+    json_str(&w, when);
+    json_key(&w, "id");
+    json_int(&w, (int64_t)http_id(r));
+    json_key(&w, "method");
+    json_str(&w, http_method(r));
+    json_key(&w, "path");
+    json_str(&w, http_path(r));
+    json_key(&w, "status");
+    json_int(&w, status);
+    json_key(&w, "ms");
+    json_num(&w, (double)(int64_t)((os_seconds() - http_received(r)) * 1e4) / 10);
+    if (http_gone(r)) {
+        json_key(&w, "gone");
+        json_bool(&w, true);
+    }
+    size_t n;
+    const char *body = http_body(r, &n);
+    if (s->o.log_prompts && n) {
+        json_key(&w, "body");
+        json_strn(&w, body, n);
+    }
+    json_end(&w);
+    if (!b.failed)
+        fprintf(stderr, "%s\n", b.data);
+    buf_done(&b);
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (!host || strcasecmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_options(const serve_options *o, err *e)
+{
+    if (!is_loopback(o->host) && (!o->api_key || strlen(o->api_key) < 16))
+        return err_set(e, ST_INVALID,
+                       "listening on %s lets other machines in: give --api-key with at least 16 characters",
+                       o->host);
+    if (!o->cert_file != !o->key_file)
+        return err_set(e, ST_INVALID, "--tls-cert and --tls-key go together");
+    if (o->n_paths == 0 && !o->models.folder)
+        return err_set(e, ST_INVALID, "name a model, or a folder of models with --models-dir");
+    return ST_OK;
+}
+
+// As many open files as the system allows: each client is one.
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static int start(server *s, const serve_options *o, const http_options *h, err *e)
+{
+    int rc = models_new(&s->models, &o->models, e);
+    for (int i = 0; !rc && i < o->n_paths; i++)
+        rc = models_add(s->models, o->paths[i], i == 0 || o->all_stay, e);
+    return rc ? rc : http_start(&s->http, h, e);
+}
+
+int serve(const serve_options *o, err *e)
+{
+    int rc = check_options(o, e), caught;
+    char *cert = NULL, *key = NULL;
+    size_t n;
+    if (rc)
+        return rc;
+    if (o->cert_file)
+        rc = os_read_file(o->cert_file, 1 << 20, &cert, &n, e);
+    if (!rc && o->key_file)
+        rc = os_read_file(o->key_file, 1 << 20, &key, &n, e);
+    server s = {.o = {.host = o->host,
+                      .api_key = o->api_key,
+                      .origins = o->origins,
+                      .log_prompts = o->log_prompts,
+                      .quiet = o->quiet},
+                .started = os_seconds(),
+                .started_at = (int64_t)time(NULL)};
+    http_options h = {.host = o->host,
+                      .port = o->port,
+                      .cert = cert,
+                      .key = key,
+                      .connections = o->connections,
+                      .handle = route_request,
+                      .over = log_request,
+                      .ctx = &s};
+    // Blocked here and so in every thread: sigwait below is the one place where they arrive.
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    raise_file_limit();
+    if (!rc)
+        rc = start(&s, o, &h, e);
+    if (!rc) {
+        fprintf(stderr, "irori: serving on %s://%s:%d\n", cert ? "https" : "http",
+                o->host ? o->host : "127.0.0.1", http_port(s.http));
+        sigwait(&stop, &caught);
+        http_quiet(s.http);
+        models_stop(s.models);  // ends what still streams
+    }
+    http_stop(s.http);
+    models_free(s.models);
+    mem_free(cert);
+    mem_free(key);
+    return rc;
+}

@@ -1,0 +1,21 @@
+// The server as a whole, for the command `serve`.
+#ifndef SERVER_SERVE_H
+#define SERVER_SERVE_H
+
+#include "server/models.h"
+
+typedef struct serve_options {
+    models_options models;
+    const char *const *paths;  // models given by path: the first of them is the default, and stays open
+    int n_paths;
+    bool all_stay;     // not only the first
+    const char *host;  // NULL: loopback
+    int port, connections;
+    const char *api_key, *origins, *cert_file, *key_file;
+    bool log_prompts, quiet;
+} serve_options;
+
+// Serves until SIGINT or SIGTERM. The library's status, with *e filled.
+int serve(const serve_options *o, err *e);
+
+#endif

@@ -1,0 +1,66 @@
+// What the files of the server share: its parts, routes, and answers in the shape a client's family expects.
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "server/fields.h"
+#include "server/http.h"
+#include "server/models.h"
+
+typedef struct server_options {
+    const char *host, *api_key;  // NULL: loopback; none
+    const char *origins;         // further web pages that may call, separated by commas; NULL: none
+    bool log_prompts, quiet;
+} server_options;
+
+typedef struct server {
+    server_options o;
+    http_server *http;
+    models *models;
+    double started;
+    int64_t started_at;                 // seconds since 1970
+    atomic_uint_least64_t answered[6];  // by hundreds of the status
+} server;
+
+// Whose shapes a client expects; told by the path.
+typedef enum family { FAMILY_OPENAI, FAMILY_OLLAMA, FAMILY_ANTHROPIC } family;
+family family_of(const char *path);
+
+// One request: the body is an object (empty for GET and DELETE). rest: what follows a route's prefix. The function
+// gives the request back, now or later.
+typedef struct incoming {
+    server *s;
+    http_request *r;
+    json_t *body;      // borrowed; json_incref to keep it
+    const char *rest;  // ""; or after the prefix
+    family family;
+} incoming;
+typedef void route_fn(incoming *c);
+
+// answer.c
+void answer_json(http_request *r, int status, buf *b);          // frees the buffer
+void answer_value(http_request *r, int status, json_t *value);  // takes the value over
+// The family's error object. code and param may be NULL.
+void answer_error(http_request *r, family f, int status, const char *code, const char *param, const char *fmt,
+                  ...) ERR_PRINTF(6, 7);
+void answer_field(incoming *c, const fields *f);  // 400 for a wrong field
+void answer_status(incoming *c, const err *e);    // a library's error as the HTTP status that fits
+void error_text(buf *b, family f, int status, const char *code, const char *param, const char *message);
+int status_of(int code);                                          // of an err
+void time_text(char out[40], int64_t seconds, long nanoseconds);  // RFC 3339, UTC
+
+// route.c
+void route_request(void *ctx, http_request *r);  // http_options.handle
+
+// access.c: whether a request may come in. False after answering.
+bool access_check(server *s, http_request *r);
+void access_cors(http_request *r);  // headers for a web page that may call
+
+// Routes, by file.
+route_fn route_chat, route_completions;  // openai.c
+route_fn route_home, route_health, route_models, route_model, route_metrics, route_slots,
+    route_props;  // state.c
+
+#endif
