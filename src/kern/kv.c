@@ -7,13 +7,6 @@
 
 #include <string.h>
 
-// The least F16 that is not below x; x is finite, not negative, and within F16.
-static uint16_t f16_up(float x)
-{
-    uint16_t h = quant_f32_to_f16(x);
-    return (uint16_t)(h + (quant_f16_to_f32(h) < x));
-}
-
 // Minimum and step of n values; false when one is infinite or no number.
 static bool scale_of(const uint16_t *x, int n, uint16_t *min, uint16_t *step)
 {
@@ -25,8 +18,7 @@ static bool scale_of(const uint16_t *x, int n, uint16_t *min, uint16_t *step)
         lo = v < lo ? v : lo;
         hi = v > hi ? v : hi;
     }
-    *min = quant_f32_to_f16(lo + 0.0f);  // 0, never -0
-    *step = f16_up((hi - lo) / KERN_KV_CELLS);
+    kern_kv_grid(lo, hi, min, step);
     return true;
 }
 

@@ -18,6 +18,16 @@ KERN_INLINE float kern_kv_width(enum kern_kv_level level)
     return level == KERN_KV_Q8 ? 1.0f : level == KERN_KV_Q4 ? 16.0f : 64.0f;
 }
 
+// Minimum and step of a term whose values reach from lo to hi. The step is the least F16 of which KERN_KV_CELLS
+// cover them.
+KERN_INLINE void kern_kv_grid(float lo, float hi, uint16_t *min, uint16_t *step)
+{
+    const float wanted = (hi - lo) / KERN_KV_CELLS;
+    *min = quant_f32_to_f16(lo + 0.0f);  // 0, never -0
+    *step = quant_f32_to_f16(wanted);
+    *step = (uint16_t)(*step + (quant_f16_to_f32(*step) < wanted));
+}
+
 // What to multiply (value - min) by to get a code.
 KERN_INLINE float kern_kv_inverse(uint16_t step)
 {

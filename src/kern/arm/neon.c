@@ -10,4 +10,5 @@ void kern_overlay_neon(kern_table *t)
     kern_neon_fill_ops(t);
     kern_neon_fill_attn(t);
     kern_neon_fill_kv(t);
+    kern_neon_fill_kv_encode(t);
 }

@@ -10,6 +10,7 @@ void kern_neon_fill_float(kern_table *t);
 void kern_neon_fill_ops(kern_table *t);
 void kern_neon_fill_attn(kern_table *t);
 void kern_neon_fill_kv(kern_table *t);
+void kern_neon_fill_kv_encode(kern_table *t);
 
 // Tokens whose running sums wait in L1 while a block's codes, unpacked once, meet them all; as on AVX2, not measured
 // on ARM hardware.

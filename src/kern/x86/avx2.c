@@ -10,4 +10,5 @@ void kern_overlay_avx2(kern_table *t)
     kern_avx2_fill_ops(t);
     kern_avx2_fill_attn(t);
     kern_avx2_fill_kv(t);
+    kern_avx2_fill_kv_encode(t);
 }

@@ -11,6 +11,7 @@ void kern_avx2_fill_float(kern_table *t);
 void kern_avx2_fill_ops(kern_table *t);
 void kern_avx2_fill_attn(kern_table *t);
 void kern_avx2_fill_kv(kern_table *t);
+void kern_avx2_fill_kv_encode(kern_table *t);
 
 // Tokens whose running sums wait in L1 while a block's codes, unpacked once, meet them all. kern_bench --tokens 512
 // gave 177, 185, 188, 194 Gop/s with Q4_K for 16, 32, 64, 128 and 125, 132, 146, 146 with Q6_K; Q4_0 was level.
