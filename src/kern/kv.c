@@ -1,8 +1,7 @@
 // KV pages in fewer bits, in plain C: encoding, the plane of 2 bits, decoding. kern.h draws the format.
 //
-// The minimum is a value of the page, hence exact, and the step is rounded up, so that 256 cells reach from the least
-// to the greatest value: an error is at most half a cell. A term whose values are all the same has step 0 and
-// keeps them exactly.
+// The cells reach from the least to the greatest value and a little past both, so that an error is at most half a cell.
+// A term whose values are all the same has step 0 and keeps them exactly.
 #include "kern/kv.h"
 
 #include <string.h>

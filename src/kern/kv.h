@@ -9,6 +9,7 @@
 
 enum {
     KERN_KV_CELLS = 256,
+    KERN_KV_MARGIN = 8,
     KERN_KV_NOT_FINITE = 0x7c00,  // the exponent of F16 infinities and NaNs
 };
 
@@ -18,14 +19,17 @@ KERN_INLINE float kern_kv_width(enum kern_kv_level level)
     return level == KERN_KV_Q8 ? 1.0f : level == KERN_KV_Q4 ? 16.0f : 64.0f;
 }
 
-// Minimum and step of a term whose values reach from lo to hi. The step is the least F16 of which KERN_KV_CELLS
-// cover them.
+// Minimum and step of a term whose values reach from lo to hi. KERN_KV_MARGIN cells stay free at either end, half a
+// cell of Q4: the middles of its outer cells are then lo and hi, the values that attention notices most (docs/KV.md).
+// The step is rounded up. The minimum is rounded to the nearest F16, which is off by less than the margin: where the
+// margin is less than half the distance of F16 values, the nearest is lo itself.
 KERN_INLINE void kern_kv_grid(float lo, float hi, uint16_t *min, uint16_t *step)
 {
-    const float wanted = (hi - lo) / KERN_KV_CELLS;
-    *min = quant_f32_to_f16(lo + 0.0f);  // 0, never -0
+    const float wanted = (hi - lo) / (KERN_KV_CELLS - 2 * KERN_KV_MARGIN);
     *step = quant_f32_to_f16(wanted);
     *step = (uint16_t)(*step + (quant_f16_to_f32(*step) < wanted));
+    *min = quant_f32_to_f16(fmaxf(lo - KERN_KV_MARGIN * quant_f16_to_f32(*step), -65504.0f) +
+                            0.0f);  // never -0
 }
 
 // What to multiply (value - min) by to get a code.

@@ -77,11 +77,12 @@ static void check_errors(const head *h, enum kern_kv_level level, float cell)
             float want = quant_f16_to_f32(x[r * h->outs + n]);
             least = fminf(least, want);
             most = fmaxf(most, want);
-            assert_true(fabsf(y[r * h->outs + n] - want) <= 0.5005f * cell * step);
+            assert_true(fabsf(y[r * h->outs + n] - want) <= 0.51f * cell * step);
         }
         // No coarser than the range asks for, but for the rounding of the step to F16.
-        assert_true(step <= (most - least) / 256.0f * 1.001f + 0x1p-24f);
-        assert_true(quant_f16_to_f32(scales[r]) == least);
+        assert_true(step <= (most - least) / 240.0f * 1.001f + 0x1p-24f);
+        float min = quant_f16_to_f32(scales[r]);
+        assert_true(min <= least && min + 256.0f * step >= most);
     }
 }
 
