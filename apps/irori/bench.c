@@ -283,6 +283,8 @@ static int bench_all(bench *b, int ctx)
 
 int cmd_bench(const cli_options *o)
 {
+    if (o->command)
+        return cmd_bench_spec(o);
     static bench b;  // large; a command runs once
     b.o = o;
     int ctx, batch;

@@ -11,7 +11,7 @@
 
 typedef struct chat {
     const cli_options *o;
-    irori_model *m;
+    irori_model *m, *draft;
     irori_session *s;
     line_editor *editor;  // NULL: not at a terminal
     buf messages;         // JSON array; empty before the first message
@@ -236,7 +236,7 @@ static int converse(chat *c)
         fprintf(stderr, "irori: %s has no chat template; use `irori run --raw`\n", c->o->model);
         return CLI_FAILED;
     }
-    if (irori_session_new(&c->s, c->m, &sampling, &e))
+    if (irori_session_new(&c->s, c->m, &sampling, &e) || cli_speculate(c->o, c->draft, c->s, &e))
         return cli_fail(&e);
     if (c->o->system)
         c->system = mem_strndup(MEM_OTHER, c->o->system, strlen(c->o->system));
@@ -253,14 +253,17 @@ static int converse(chat *c)
 int cmd_chat(const cli_options *o)
 {
     chat c = {.o = o};
-    if (cli_open(o, 0, 0, &c.m))
-        return CLI_FAILED;
-    int rc = converse(&c);
+    int rc = cli_open(o, 0, 0, &c.m);
+    if (!rc)
+        rc = cli_open_draft(o, &c.draft);
+    if (!rc)
+        rc = converse(&c);
     line_close(c.editor);
     mem_free(c.last);
     mem_free(c.system);
     buf_done(&c.messages);
     irori_session_free(c.s);
+    irori_model_close(c.draft);
     irori_model_close(c.m);
     return rc;
 }

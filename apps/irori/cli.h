@@ -17,6 +17,9 @@ typedef struct cli_options {
     const char *model;    // first argument
     const char *output;   // second argument, of commands that write a file
     const char *command;  // argument of `help`, `completion`
+    bool no_guess;
+    const char *draft;
+    float oracle;
     bool json, help, raw, special, man, memory, no_pin, no_repack, no_prefixes, cache;
     int threads, ctx, batch_size;
     const char *cpu, *cache_dir;
@@ -92,6 +95,10 @@ int cli_fail(const irori_error *e);  // prints "irori: MESSAGE"; CLI_FAILED
 // context 0: --ctx or the default; sessions 0: one.
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
 irori_sampling cli_sampling(const cli_options *o);
+// Opens the model of --draft; *draft is NULL without one.
+int cli_open_draft(const cli_options *o, irori_model **draft);
+// Lets the session guess ahead, as the options say.
+int cli_speculate(const cli_options *o, irori_model *draft, irori_session *s, irori_error *e);
 // The session becomes what these tokens say, with a progress bar; what it already shares with them stays.
 int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e);
 // The same for a conversation (a buf of cli_message) under the model's chat template.
@@ -111,6 +118,7 @@ int cmd_chat(const cli_options *o);
 int cmd_info(const cli_options *o);
 int cmd_tokenize(const cli_options *o);
 int cmd_bench(const cli_options *o);
+int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_eval(const cli_options *o);
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);

@@ -6,6 +6,7 @@
 #include "cli.h"
 
 #define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir kv kv-budget kv-dir"
+#define GUESS_OPTIONS "draft no-guess"
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
 
@@ -14,11 +15,12 @@
 
 const cli_command cli_commands[] = {
     {"run", "MODEL", "answer one prompt",
-     "prompt n raw system tools json " SAMPLING_OPTIONS " " MODEL_OPTIONS,
+     "prompt n raw system tools json " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
      "The model's chat template is applied where it has one; --raw gives the text as it is, control tokens parsed. "
      "Without --prompt the prompt is read from standard input; a line end at its end is dropped but for --raw.",
      cmd_run},
-    {"chat", "MODEL", "talk in the terminal", "system n history " SAMPLING_OPTIONS " " MODEL_OPTIONS,
+    {"chat", "MODEL", "talk in the terminal",
+     "system n history " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
      "Ctrl-C stops an answer or empties the line, Ctrl-D leaves. /help lists what can be typed instead of a message. "
      "Away from a terminal each line of standard input is a message.",
      cmd_chat},
@@ -26,9 +28,12 @@ const cli_command cli_commands[] = {
     {"tokenize", "MODEL", "text to token ids", "text file special json threads ctx",
      "Without --text and --file the text is read from standard input. Control tokens are parsed only with --special. " NOTHING_TO_RUN,
      cmd_tokenize},
-    {"bench", "MODEL", "measure speed and memory", "pp tg depth batch repetitions memory json " MODEL_OPTIONS,
+    {"bench", "[spec] MODEL", "measure speed and memory",
+     "pp tg depth batch repetitions memory n draft oracle json " MODEL_OPTIONS,
      "pp: tokens a second of a prompt; tg: of generation. Every row is the median of the repetitions, with the least "
-     "and the most. --memory reports what the activation plan saves.",
+     "and the most. --memory reports what the activation plan saves. bench spec compares generation with guesses and "
+     "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
+     "often.",
      cmd_bench},
     {"eval", "ppl MODEL", "perplexity on a text", "file json " MODEL_OPTIONS,
      "The text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
@@ -87,6 +92,10 @@ const cli_option cli_option_table[] = {
     {"target-bpw", 0, CLI_FLOAT, AT(target_bpw), "B",
      "choose each tensor's type by measured error, so that the weights take at most B bits each", 0.5, 32},
     {"imatrix", 0, CLI_TEXT, AT(imatrix), "FILE", "importance of the columns, made by irori imatrix", 0, 0},
+    {"draft", 0, CLI_TEXT, AT(draft), "FILE",
+     "smaller model of the same vocabulary that guesses ahead: the same answer, sooner", 0, 0},
+    {"no-guess", 0, CLI_FLAG, AT(no_guess), NULL, "run every token by itself: the same answer, later", 0, 0},
+    {"oracle", 0, CLI_FLOAT, AT(oracle), "A", "bench spec: guesses that are right with probability A", 0, 1},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
     {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,
      1024},

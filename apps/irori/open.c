@@ -55,6 +55,22 @@ irori_sampling cli_sampling(const cli_options *o)
     };
 }
 
+int cli_open_draft(const cli_options *o, irori_model **draft)
+{
+    *draft = NULL;
+    if (!o->draft)
+        return CLI_OK;
+    cli_options own = *o;
+    own.model = o->draft;
+    return cli_open(&own, 0, 0, draft);
+}
+
+int cli_speculate(const cli_options *o, irori_model *draft, irori_session *s, irori_error *e)
+{
+    irori_speculation how = {.lookup = true, .draft = draft};
+    return irori_session_set_speculation(s, o->no_guess ? NULL : &how, e);
+}
+
 int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e)
 {
     enum { SHORT = 512 };  // takes no second

@@ -93,7 +93,7 @@ static int store(const cli_command *c, const cli_option *o, const char *value, c
 static int positional(const cli_command *c, const char *word, int index, cli_options *o)
 {
     bool names = c->run == cmd_help || c->run == cmd_completion;
-    bool measure = c->run == cmd_eval && index == 0;
+    bool measure = index == 0 && (c->run == cmd_eval || (c->run == cmd_bench && strcmp(word, "spec") == 0));
     if ((names || measure) && !o->command) {
         o->command = word;
         return CLI_OK;

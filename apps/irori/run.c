@@ -26,7 +26,7 @@ static const char *finish_name(irori_finish f)
     return f == IRORI_FINISH_STOP ? "stop" : f == IRORI_FINISH_LENGTH ? "length" : "canceled";
 }
 
-static int report(const answer *a, const irori_generation *g)
+static int report(const irori_session *s, const answer *a, const irori_generation *g)
 {
     buf out;
     buf_init(&out);
@@ -46,6 +46,12 @@ static int report(const answer *a, const irori_generation *g)
         json_num(&w, (double)(g->completion_tokens - 1) / g->decode_seconds);
     else
         json_none(&w);
+    irori_speculation_stats guesses;
+    irori_session_get_speculation(s, &guesses);
+    json_key(&w, "guessed_tokens");
+    json_int(&w, (int64_t)guesses.guessed_tokens);
+    json_key(&w, "accepted_tokens");
+    json_int(&w, (int64_t)guesses.accepted_tokens);
     json_key(&w, "finish_reason");
     json_str(&w, finish_name(g->finish));
     json_end(&w);
@@ -78,13 +84,18 @@ static int add_prompt(const cli_options *o, irori_model *m, irori_session *s, co
     return rc;
 }
 
-static int generate(const cli_options *o, irori_model *m, const char *prompt, size_t n, const char *tools)
+static int generate(const cli_options *o, irori_model *m, irori_model *draft, const char *prompt, size_t n,
+                    const char *tools)
 {
     irori_session *s;
     irori_error e;
     irori_sampling sampling = cli_sampling(o);
     if (irori_session_new(&s, m, &sampling, &e))
         return cli_fail(&e);
+    if (cli_speculate(o, draft, s, &e)) {
+        irori_session_free(s);
+        return cli_fail(&e);
+    }
     answer a = {.print = !o->json};
     irori_generation g = {.finish = IRORI_FINISH_CANCELED};
     cli_interrupt(s);
@@ -95,7 +106,7 @@ static int generate(const cli_options *o, irori_model *m, const char *prompt, si
     if (rc && rc != IRORI_CANCELED)
         cli_fail(&e);
     else if (o->json)
-        rc = report(&a, &g);
+        rc = report(s, &a, &g);
     else if (a.text.len && a.text.data[a.text.len - 1] != '\n')
         putchar('\n');
     buf_done(&a.text);
@@ -117,12 +128,15 @@ int cmd_run(const cli_options *o)
         if (!o->raw && n > 0 && read[n - 1] == '\n')
             n--;
     }
-    irori_model *m = NULL;
+    irori_model *m = NULL, *draft = NULL;
     int rc = o->tools ? cli_read_text(o->tools, &tools, &tools_n) : CLI_OK;
     if (!rc)
         rc = cli_open(o, 0, 0, &m);
     if (!rc)
-        rc = generate(o, m, prompt, n, tools);
+        rc = cli_open_draft(o, &draft);
+    if (!rc)
+        rc = generate(o, m, draft, prompt, n, tools);
+    irori_model_close(draft);
     irori_model_close(m);
     mem_free(tools);
     mem_free(read);

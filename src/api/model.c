@@ -126,6 +126,7 @@ void irori_model_close(irori_model *m)
     gguf_close(m->file);
     gram_vocab_free(m->vocab);
     mem_free(m->breaker);
+    spec_memory_free(m->guessing);
     mem_free(m);
 }
 

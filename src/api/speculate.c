@@ -26,15 +26,16 @@ int irori_session_set_speculation(irori_session *s, const irori_speculation *o, 
     err *e = api_err(error);
     spec *fresh = NULL;
     if (o) {
-        spec_options p = {.lookup = o->lookup,
+        int rc = s->m->guessing ? ST_OK : spec_memory_new(&s->m->guessing, e);
+        spec_options p = {.memory = s->m->guessing,
+                          .lookup = o->lookup,
                           .propose = o->propose,
                           .propose_ctx = o->propose_ctx,
                           .most = o->most,
                           .always = o->always};
-        int rc = ST_OK;
         if (o->draft == s->m)
             return err_set(e, ST_INVALID, "a model cannot draft for itself; open a smaller one");
-        if (o->draft) {
+        if (!rc && o->draft) {
             rc = api_need_engine(o->draft, e);
             if (!rc)
                 rc = same_vocabulary(s->m, o->draft, &p.draft_vocab, e);

@@ -5,9 +5,11 @@
 
 #include "spec/own.h"
 
-int spec_draft_init(spec_draft *d, engine *x, int vocab, err *e)
+int spec_draft_init(spec_draft *d, engine *x, int vocab, spec_memory *memory, err *e)
 {
-    *d = (spec_draft){.x = x, .vocab = vocab > 0 ? MIN(vocab, x->model.params.vocab) : x->model.params.vocab};
+    *d = (spec_draft){.x = x,
+                      .memory = memory,
+                      .vocab = vocab > 0 ? MIN(vocab, x->model.params.vocab) : x->model.params.vocab};
     d->held = mem_alloc(MEM_SAMPLER, (size_t)x->context * sizeof *d->held);
     if (!d->held)
         return err_set(e, ST_NOMEM, "no memory for a draft of %d tokens", x->context);
@@ -63,7 +65,7 @@ static bool follow(spec_draft *d, const int32_t *history, size_t n, const float 
     if (!run(d, history + at, n - at, logits))
         return false;
     if (n - at >= 32)  // fewer cost like one
-        d->prompt_seconds = (os_seconds() - began) / (double)(n - at);
+        d->memory->prompt_seconds = (os_seconds() - began) / (double)(n - at);
     return true;
 }
 
@@ -86,8 +88,9 @@ int32_t spec_draft_next(spec_draft *d, const int32_t *history, size_t n, const i
         sum += expf(logits[i] - most);
     *probability = 1 / sum;
     double took = os_seconds() - began;
+    double *each = &d->memory->token_seconds;
     if (!bulk)
-        d->token_seconds = d->token_seconds > 0 ? d->token_seconds * .9 + took * .1 : took;
+        *each = *each > 0 ? *each * .9 + took * .1 : took;
     return best;
 }
 

@@ -32,11 +32,10 @@ typedef struct spec_draft {
     int vocab;
     int32_t *held;  // [context] tokens its sequence holds
     size_t n_held;
-    bool broken;            // it failed once: not asked again
-    double token_seconds;   // of one guessed token
-    double prompt_seconds;  // of one token read in bulk; 0: not yet known
+    bool broken;  // it failed once: not asked again
+    struct spec_memory *memory;
 } spec_draft;
-int spec_draft_init(spec_draft *d, engine *x, int vocab, err *e);
+int spec_draft_init(spec_draft *d, engine *x, int vocab, struct spec_memory *memory, err *e);
 void spec_draft_done(spec_draft *d);
 size_t spec_draft_missing(const spec_draft *d, const int32_t *history,
                           size_t n);  // tokens it must read first
@@ -54,13 +53,19 @@ typedef struct spec_cost {
 double spec_cost_of(const spec_cost *c, int rows);
 void spec_cost_learn(spec_cost *c, int rows, double seconds);
 
-struct spec {
-    spec_options o;
-    spec_lookup lookup;
-    spec_draft draft;
+struct spec_memory {
     spec_cost cost;
     spec_rate rate[SPEC_SOURCES][SPEC_LEVELS];
-    double spent, lost;  // seconds: of all runs; by guesses against plain runs
+    double token_seconds;   // of one token guessed by the draft; 0: not yet known
+    double prompt_seconds;  // of one token the draft reads in bulk; 0: not yet known
+    double spent, lost;     // seconds: of all runs; by guesses against plain runs
+};
+
+struct spec {
+    spec_options o;
+    spec_memory *m, *own;  // own: NULL when m is shared
+    spec_lookup lookup;
+    spec_draft draft;
     // The last guess:
     enum spec_source_kind source;
     int32_t guess[SPEC_MOST];

@@ -22,13 +22,13 @@ static const double prior[SPEC_SOURCES][SPEC_LEVELS] = {
 
 static double rate_of(const spec *s, enum spec_source_kind source, int level)
 {
-    const spec_rate *r = &s->rate[source][level];
+    const spec_rate *r = &s->m->rate[source][level];
     return (r->right + PRIOR * prior[source][level]) / (r->tries + PRIOR);
 }
 
 static void learn(spec *s, enum spec_source_kind source, int level, bool right)
 {
-    spec_rate *r = &s->rate[source][level];
+    spec_rate *r = &s->m->rate[source][level];
     r->right = r->right * fade + right;
     r->tries = r->tries * fade + 1;
 }
@@ -38,10 +38,21 @@ static double mean_rate(const spec *s, enum spec_source_kind source)
 {
     double right = 0, tries = 0;
     for (int i = 0; i < SPEC_LEVELS; i++) {
-        right += s->rate[source][i].right;
-        tries += s->rate[source][i].tries;
+        right += s->m->rate[source][i].right;
+        tries += s->m->rate[source][i].tries;
     }
     return (right + PRIOR * prior[source][SPEC_LEVELS / 2]) / (tries + PRIOR);
+}
+
+int spec_memory_new(spec_memory **out, err *e)
+{
+    *out = mem_calloc(MEM_SAMPLER, 1, sizeof **out);
+    return *out ? ST_OK : err_set(e, ST_NOMEM, "no memory for speculation");
+}
+
+void spec_memory_free(spec_memory *m)
+{
+    mem_free(m);
 }
 
 int spec_new(spec **out, const spec_options *o, err *e)
@@ -55,7 +66,14 @@ int spec_new(spec **out, const spec_options *o, err *e)
     s->o = *o;
     s->o.most = o->most ? o->most : SPEC_MOST;
     s->shadow_level = -1;
-    int rc = o->draft ? spec_draft_init(&s->draft, o->draft, o->draft_vocab, e) : ST_OK;
+    s->m = o->memory;
+    int rc = ST_OK;
+    if (!s->m) {
+        rc = spec_memory_new(&s->own, e);
+        s->m = s->own;
+    }
+    if (!rc && o->draft)
+        rc = spec_draft_init(&s->draft, o->draft, o->draft_vocab, s->m, e);
     if (rc) {
         spec_free(s);
         return rc;
@@ -70,6 +88,7 @@ void spec_free(spec *s)
         return;
     spec_lookup_done(&s->lookup);
     spec_draft_done(&s->draft);
+    spec_memory_free(s->own);
     mem_free(s);
 }
 
@@ -77,12 +96,12 @@ void spec_free(spec *s)
 // guess; *length is that number, 0 when plain decoding is best.
 static double best_length(const spec *s, const double *p, int n, double each, int *length)
 {
-    double best = 1 / spec_cost_of(&s->cost, 1), reach = 1, made = 1;
+    double best = 1 / spec_cost_of(&s->m->cost, 1), reach = 1, made = 1;
     *length = 0;
     for (int i = 1; i <= n; i++) {
         reach *= p[i - 1];
         made += reach;
-        double speed = made / (spec_cost_of(&s->cost, 1 + i) + i * each);
+        double speed = made / (spec_cost_of(&s->m->cost, 1 + i) + i * each);
         if (speed > best) {
             best = speed;
             *length = i;
@@ -111,7 +130,7 @@ static int look_up(spec *s, const int32_t *history, size_t n, int limit, int32_t
 static double reading_seconds(const spec *s, const int32_t *history, size_t n)
 {
     size_t missing = spec_draft_missing(&s->draft, history, n);
-    double each = s->draft.prompt_seconds > 0 ? s->draft.prompt_seconds : spec_cost_of(&s->cost, 1) / 32;
+    double each = s->m->prompt_seconds > 0 ? s->m->prompt_seconds : spec_cost_of(&s->m->cost, 1) / 32;
     return missing < 32 ? 0 : (double)missing * each;
 }
 
@@ -120,10 +139,10 @@ static double draft_promise(const spec *s, const int32_t *history, size_t n, int
 {
     if (!s->o.draft || s->draft.broken || limit < 1)
         return 0;
-    double rate = mean_rate(s, SPEC_DRAFT), p[SPEC_MOST], plain = 1 / spec_cost_of(&s->cost, 1);
+    double rate = mean_rate(s, SPEC_DRAFT), p[SPEC_MOST], plain = 1 / spec_cost_of(&s->m->cost, 1);
     for (int i = 0; i < limit; i++)
         p[i] = rate;
-    double each = s->draft.token_seconds > 0 ? s->draft.token_seconds : spec_cost_of(&s->cost, 1) / 4;
+    double each = s->m->token_seconds > 0 ? s->m->token_seconds : spec_cost_of(&s->m->cost, 1) / 4;
     int length;
     double speed = best_length(s, p, limit, each, &length);
     if (length == 0)
@@ -147,9 +166,9 @@ static int ask_draft(spec *s, const int32_t *history, size_t n, int limit, doubl
         p[count] = rate_of(s, SPEC_DRAFT, s->level[count]);
         reach *= p[count++];
         made += reach;
-        double each = s->draft.token_seconds;
-        double now = made / (spec_cost_of(&s->cost, 1 + count) + count * each);
-        double then = (made + reach * mean) / (spec_cost_of(&s->cost, 2 + count) + (count + 1) * each);
+        double each = s->m->token_seconds;
+        double now = made / (spec_cost_of(&s->m->cost, 1 + count) + count * each);
+        double then = (made + reach * mean) / (spec_cost_of(&s->m->cost, 2 + count) + (count + 1) * each);
         if (!s->o.always && (then < now || count == SPEC_MOST))
             break;
     }
@@ -200,12 +219,12 @@ static int choose_source(spec *s, const int32_t *history, size_t n, int limit, s
 static void account(spec *s, double seconds)
 {
     s->stats.saved_seconds -= seconds;
-    s->lost = MAX(s->lost + seconds, -CREDIT * spec_cost_of(&s->cost, 1));
+    s->m->lost = MAX(s->m->lost + seconds, -CREDIT * spec_cost_of(&s->m->cost, 1));
 }
 
 int spec_guess(spec *s, const int32_t *history, size_t n, int32_t *guess, int most, size_t room)
 {
-    double p[SPEC_MOST], began = os_seconds(), plain = spec_cost_of(&s->cost, 1);
+    double p[SPEC_MOST], began = os_seconds(), plain = spec_cost_of(&s->m->cost, 1);
     int limit = MIN(MIN(s->o.most, most), room > SPEC_MOST ? SPEC_MOST : (int)room - 1), length = 0;
     s->n_guess = s->n_right = 0;
     s->open = false;
@@ -213,7 +232,7 @@ int spec_guess(spec *s, const int32_t *history, size_t n, int32_t *guess, int mo
     // The first run of all is plain: what the others are compared with.
     if (limit < 1 || n == 0 || (plain == 0 && !s->o.always))
         return 0;
-    if (!s->o.always && s->lost > most_lost * s->spent + plain) {
+    if (!s->o.always && s->m->lost > most_lost * s->m->spent + plain) {
         int32_t unused[SPEC_MOST];
         int levels[SPEC_MOST];
         if (s->o.lookup)  // learns on without being believed
@@ -225,7 +244,7 @@ int spec_guess(spec *s, const int32_t *history, size_t n, int32_t *guess, int mo
     s->n_guess = s->o.always ? count : length;
     s->seconds = os_seconds() - began;
     s->stats.guess_seconds += s->seconds;
-    s->spent += s->seconds;
+    s->m->spent += s->seconds;
     s->open = s->n_guess > 0;
     if (!s->open)
         account(s, s->seconds);
@@ -237,9 +256,9 @@ int spec_guess(spec *s, const int32_t *history, size_t n, int32_t *guess, int mo
 
 void spec_ran(spec *s, int rows, double seconds)
 {
-    spec_cost_learn(&s->cost, rows, seconds);
+    spec_cost_learn(&s->m->cost, rows, seconds);
     s->stats.runs++;
-    s->spent += seconds;
+    s->m->spent += seconds;
     s->run_rows = rows;
     s->run_seconds = seconds;
 }
@@ -257,7 +276,8 @@ void spec_chosen(spec *s, int i, int32_t token)
     if (right && i + 1 < s->n_guess)
         return;
     s->open = false;
-    double plain = spec_cost_of(&s->cost, s->run_rows - s->n_guess) + s->n_right * spec_cost_of(&s->cost, 1);
+    double plain = spec_cost_of(&s->m->cost, s->run_rows - s->n_guess) +
+                   s->n_right * spec_cost_of(&s->m->cost, 1);
     account(s, s->seconds + s->run_seconds - plain);
 }
 

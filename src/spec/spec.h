@@ -23,8 +23,15 @@ enum { SPEC_MOST = 16 };  // tokens of a guess; also what a run checks at most
 // Guesses from outside: writes at most `most` tokens that may follow history[n] and gives their number.
 typedef int spec_propose_fn(void *ctx, const int32_t *history, size_t n, int32_t *guess, int most);
 
+// What was learnt of costs and of how often guesses come true; shared by the guessers of one model, so that a new
+// conversation begins with it. ST_NOMEM.
+typedef struct spec_memory spec_memory;
+int spec_memory_new(spec_memory **out, err *e);
+void spec_memory_free(spec_memory *m);  // NULL is allowed
+
 typedef struct spec_options {
-    bool lookup;    // guess what followed the longest earlier occurrence of the latest tokens
+    spec_memory *memory;  // borrowed, from the same thread; NULL: the guesser has its own
+    bool lookup;          // guess what followed the longest earlier occurrence of the latest tokens
     engine *draft;  // a smaller model over the same tokens; NULL: none. Borrowed; must not be the checked one
     int draft_vocab;           // its tokens from here on are not guessed; 0: none
     spec_propose_fn *propose;  // NULL: none

@@ -8,7 +8,7 @@ class Run(cli.Case):
     def test_json_keys(self):
         r = self.json("run", cli.MODEL, "-p", "Hello", *GREEDY)
         self.assertEqual(list(r), ["text", "prompt_tokens", "completion_tokens", "ttft_ms", "tokens_per_second",
-                                   "finish_reason"])
+                                   "guessed_tokens", "accepted_tokens", "finish_reason"])
         self.assertGreater(r["prompt_tokens"], 5)  # the template's tokens count
         self.assertLessEqual(r["completion_tokens"], 12)
         self.assertGreater(r["ttft_ms"], 0)
