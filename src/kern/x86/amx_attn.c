@@ -11,9 +11,8 @@
 #include "kern/x86/avx512_softmax.h"
 
 enum {
-    ROWS = 16,   // of a tile
-    STEP = 32,   // head places (scores) or keys (values) a multiply adds up, two neighbours a pair
-    CHUNK = 256  // head places taken at once: 64 KiB of stack for the page's parts
+    ROWS = 16,  // of a tile
+    STEP = 32,  // head places (scores) or keys (values) a multiply adds up, two neighbours a pair
 };
 
 typedef uint32_t tile[ROWS][16];  // pairs of BF16
@@ -68,12 +67,7 @@ typedef struct right_side {
 } right_side;
 
 // 32 rows x 64 columns of a right side, the units going down the rows first.
-enum {
-    UNIT_TILES = 4,
-    UNIT_COLUMNS = UNIT_TILES * 16,
-    UNITS = CHUNK / STEP,
-    UNIT_BYTES = STEP * UNIT_COLUMNS * 2
-};
+enum { UNIT_TILES = 4, UNIT_COLUMNS = UNIT_TILES * 16, UNIT_BYTES = STEP * UNIT_COLUMNS * 2 };
 typedef parts unit[UNIT_TILES];
 
 KERN_INLINE int steps_of(const right_side *x)
@@ -81,33 +75,45 @@ KERN_INLINE int steps_of(const right_side *x)
     return (x->rows + STEP - 1) / STEP;
 }
 
-KERN_INLINE int units_of(const right_side *x)
+KERN_INLINE int strips_of(const right_side *x)
 {
-    return (x->columns + UNIT_COLUMNS - 1) / UNIT_COLUMNS * steps_of(x);
+    return (x->columns + UNIT_COLUMNS - 1) / UNIT_COLUMNS;
 }
 
-KERN_INLINE int tiles_of(const right_side *x, int u)
+KERN_INLINE int tiles_of(const right_side *x, int strip)
 {
-    const int left = (x->columns - u / steps_of(x) * UNIT_COLUMNS) / 16;
+    const int left = (x->columns - strip * UNIT_COLUMNS) / 16;
     return left < UNIT_TILES ? left : UNIT_TILES;
 }
 
-// Rows 2k and 2k + 1 of unit u, for k in [k0, k1).
-KERN_INLINE void split_rows(const right_side *x, int u, int tiles, int k0, int k1, unit *out)
+// One unit's part of a right side; rows are counted in it.
+typedef struct source {
+    const uint16_t *x;
+    int ld, from, to;
+    const uint8_t *ahead;
+} source;
+
+KERN_INLINE source source_of(const right_side *x, int strip, int step)
+{
+    const int row = step * STEP, u = strip * steps_of(x) + step;
+    return (source){x->x + (ptrdiff_t)row * x->ld + strip * UNIT_COLUMNS, x->ld, x->from - row, x->to - row,
+                    x->ahead ? x->ahead + u * UNIT_BYTES : NULL};
+}
+
+// Rows 2k and 2k + 1 of a unit, for k in [k0, k1).
+KERN_INLINE void split_rows(source x, int tiles, int k0, int k1, unit *out)
 {
     static const uint16_t nothing[UNIT_COLUMNS];
-    const int row = u % steps_of(x) * STEP, column = u / steps_of(x) * UNIT_COLUMNS;
+    enum { ASKED = UNIT_BYTES / ROWS };
     for (int k = k0; k < k1; k++) {
-        const int even = row + 2 * k, odd = even + 1;
-        const uint16_t *a = even >= x->from && even < x->to ? x->x + even * x->ld + column : nothing,
-                       *b = odd >= x->from && odd < x->to ? x->x + odd * x->ld + column : nothing;
+        const int even = 2 * k, odd = even + 1;
+        const uint16_t *a = even >= x.from && even < x.to ? x.x + even * x.ld : nothing,
+                       *b = odd >= x.from && odd < x.to ? x.x + odd * x.ld : nothing;
         for (int n = 0; n < tiles; n++)
             split_exact(avx512_load_f16(a + 16 * n), avx512_load_f16(b + 16 * n), (*out)[n].high[k],
                         (*out)[n].low[k]);
-        if (x->ahead)
-            for (int i = 0; i < UNIT_BYTES / ROWS; i += 64)
-                _mm_prefetch((const char *)x->ahead + u * UNIT_BYTES + k * (UNIT_BYTES / ROWS) + i,
-                             _MM_HINT_T1);
+        for (int i = 0; x.ahead && i < ASKED; i += 64)
+            _mm_prefetch((const char *)x.ahead + k * ASKED + i, _MM_HINT_T1);
     }
     amx_written();
 }
@@ -171,21 +177,21 @@ KERN_INLINE void multiply_unit(int tiles, const unit *right)
         ONE(2, right);
 }
 
-// As multiply_unit for four tiles, while unit `next` is split into `into`: multiplies leave the vector units idle.
-KERN_INLINE void multiply_and_split(const unit *right, const right_side *x, int next, int tiles, unit *into)
+// As multiply_unit for four tiles, while `next` is split into `into`: multiplies leave the vector units idle.
+KERN_INLINE void multiply_and_split(const unit *right, source next, unit *into)
 {
     TWO(0, 1, 4, high, right);
-    split_rows(x, next, tiles, 0, 3, into);
+    split_rows(next, UNIT_TILES, 0, 3, into);
     TWO(2, 3, 4, high, right);
-    split_rows(x, next, tiles, 3, 6, into);
+    split_rows(next, UNIT_TILES, 3, 6, into);
     TWO(0, 1, 4, low, right);
-    split_rows(x, next, tiles, 6, 9, into);
+    split_rows(next, UNIT_TILES, 6, 9, into);
     TWO(2, 3, 4, low, right);
-    split_rows(x, next, tiles, 9, 12, into);
+    split_rows(next, UNIT_TILES, 9, 12, into);
     TWO(0, 1, 5, high, right);
-    split_rows(x, next, tiles, 12, 14, into);
+    split_rows(next, UNIT_TILES, 12, 14, into);
     TWO(2, 3, 5, high, right);
-    split_rows(x, next, tiles, 14, 16, into);
+    split_rows(next, UNIT_TILES, 14, 16, into);
 }
 
 // What a product goes through: sums[rows][columns of x, distance ld] += left[rows][distance left_ld] x right side.
@@ -198,64 +204,57 @@ typedef struct product {
     int ld;
 } product;
 
-// The first tile of rows, `rows` of them; splits the right side into units [u & mask] on the way.
-static void multiply_first(const product *p, unit *units, int mask)
+// The tile of rows from `row` on meets a unit: `begin` takes its sums from memory, `end` puts them back. While it
+// does, `next` is split into `into`, unless that is NULL.
+KERN_INLINE void meet(const product *p, int row, int strip, int step, bool begin, bool end, const unit *right,
+                      const source *next, unit *into)
 {
-    const size_t row = (size_t)p->left_ld * sizeof *p->left, out = (size_t)p->ld * sizeof *p->sums;
-    const int count = units_of(&p->x), steps = steps_of(&p->x);
-    split_rows(&p->x, 0, tiles_of(&p->x, 0), 0, ROWS, &units[0]);
-    for (int u = 0; u < count; u++) {
-        const int tiles = tiles_of(&p->x, u), next = u + 1 < count ? tiles_of(&p->x, u + 1) : 0;
-        float *sums = p->sums + u / steps * UNIT_COLUMNS;
-        if (u % steps == 0)
-            load_sums(tiles, sums, out);
-        _tile_loadd(4, p->left[u % steps][0], row);
-        _tile_loadd(5, p->left[u % steps][1], row);
-        const unit *right = &units[u & mask];
-        unit *into = &units[(u + 1) & mask];
-        if (tiles == UNIT_TILES && next == UNIT_TILES) {
-            multiply_and_split(right, &p->x, u + 1, UNIT_TILES, into);
-        } else {
-            multiply_unit(tiles, right);
-            if (next)
-                split_rows(&p->x, u + 1, next, 0, ROWS, into);
-        }
-        if (u % steps == steps - 1)
-            store_sums(tiles, sums, out);
-    }
+    const size_t left_ld = (size_t)p->left_ld * sizeof *p->left, ld = (size_t)p->ld * sizeof *p->sums;
+    const int tiles = tiles_of(&p->x, strip);
+    const left_row *left = p->left + (ptrdiff_t)row * p->left_ld + step;
+    float *sums = p->sums + (ptrdiff_t)row * p->ld + strip * UNIT_COLUMNS;
+    if (begin)
+        load_sums(tiles, sums, ld);
+    _tile_loadd(4, (*left)[0], left_ld);
+    _tile_loadd(5, (*left)[1], left_ld);
+    if (into)
+        multiply_and_split(right, *next, into);
+    else
+        multiply_unit(tiles, right);
+    if (end)
+        store_sums(tiles, sums, ld);
 }
 
-// The tile of rows from `first` on, when the right side is split.
-static void multiply_more(const product *p, int first, const unit *units)
+// Each unit, while it is in L1, meets tiles of 16 rows, then one of what is left; the first of them covers the
+// splitting of the next unit. A tile of rows alone keeps its sums.
+static void multiply(const product *p)
 {
-    const size_t row = (size_t)p->left_ld * sizeof *p->left, out = (size_t)p->ld * sizeof *p->sums;
-    const int count = units_of(&p->x), steps = steps_of(&p->x);
-    const left_row *left = p->left + (ptrdiff_t)first * p->left_ld;
-    for (int u = 0; u < count; u++) {
-        const int tiles = tiles_of(&p->x, u);
-        float *sums = p->sums + (ptrdiff_t)first * p->ld + u / steps * UNIT_COLUMNS;
-        if (u % steps == 0)
-            load_sums(tiles, sums, out);
-        _tile_loadd(4, left[u % steps][0], row);
-        _tile_loadd(5, left[u % steps][1], row);
-        multiply_unit(tiles, &units[u]);
-        if (u % steps == steps - 1)
-            store_sums(tiles, sums, out);
-    }
-}
-
-// Tiles of 16 rows, then one of what is left.
-static void multiply(const product *p, unit *units)
-{
-    const int first = p->rows < ROWS ? p->rows : ROWS;
+    _Alignas(64) unit units[2];
+    const right_side *x = &p->x;
+    const int strips = strips_of(x), steps = steps_of(x), first = p->rows < ROWS ? p->rows : ROWS;
+    const bool alone = p->rows <= ROWS;
+    split_rows(source_of(x, 0, 0), tiles_of(x, 0), 0, ROWS, &units[0]);
     kern_amx_configure(first, 64);
-    amx_written();
-    multiply_first(p, units, p->rows <= ROWS ? 1 : UNITS - 1);
-    for (int row = ROWS; row < p->rows; row += ROWS) {
-        if (p->rows - row < ROWS)
-            kern_amx_configure(p->rows - row, 64);
-        multiply_more(p, row, units);
-    }
+    for (int strip = 0, u = 0; strip < strips; strip++)
+        for (int step = 0; step < steps; step++, u ^= 1) {
+            const bool last = step == steps - 1;
+            const int next_tiles = !last                ? tiles_of(x, strip)
+                                   : strip + 1 < strips ? tiles_of(x, strip + 1)
+                                                        : 0;
+            const source next = source_of(x, strip + last, last ? 0 : step + 1);
+            const bool both = tiles_of(x, strip) == UNIT_TILES && next_tiles == UNIT_TILES;
+            meet(p, 0, strip, step, !alone || step == 0, !alone || last, &units[u], &next,
+                 both ? &units[u ^ 1] : NULL);
+            for (int row = ROWS; row < p->rows; row += ROWS) {
+                if (p->rows - row < ROWS)
+                    kern_amx_configure(p->rows - row, 64);
+                meet(p, row, strip, step, true, true, &units[u], NULL, NULL);
+            }
+            if (p->rows > ROWS && p->rows % ROWS)
+                kern_amx_configure(ROWS, 64);
+            if (!both && next_tiles)
+                split_rows(next, next_tiles, 0, ROWS, &units[u ^ 1]);
+        }
     amx_written();
 }
 
@@ -300,34 +299,23 @@ static void attn_f16(const kern_attn *a)
         float score[KERN_PAGE];
         left_row weight[KERN_PAGE / STEP];
     } p[KERN_ATTN_ROWS];
-    _Alignas(64) unit units[UNITS];
-    const int steps = (a->hd + STEP - 1) / STEP;
     int from, to;
     seen_by_any(a, &from, &to);
     memset(p, 0, (size_t)a->rows * sizeof p[0]);
-    for (int c = 0; c < a->hd; c += CHUNK) {
-        const int width = a->hd - c < CHUNK ? a->hd - c : CHUNK;
-        multiply(&(product){.rows = a->rows,
-                            .left = (const left_row *)a->form + c / STEP,
-                            .left_ld = steps,
-                            .x = {a->k + c * KERN_PAGE, KERN_PAGE, width, KERN_PAGE, 0, width,
-                                  (const uint8_t *)(a->v + c * KERN_PAGE)},
-                            .sums = p[0].score,
-                            .ld = KERN_PAGE},
-                 units);
-    }
+    multiply(&(product){.rows = a->rows,
+                        .left = a->form,
+                        .left_ld = (a->hd + STEP - 1) / STEP,
+                        .x = {a->k, KERN_PAGE, a->hd, KERN_PAGE, 0, a->hd, (const uint8_t *)a->v},
+                        .sums = p[0].score,
+                        .ld = KERN_PAGE});
     for (int r = 0; r < a->rows; r++)
         split_weights(a, r, p[r].weight);
-    for (int c = 0; c < a->hd; c += CHUNK) {
-        const int width = a->hd - c < CHUNK ? a->hd - c : CHUNK;
-        multiply(&(product){.rows = a->rows,
-                            .left = p[0].weight,
-                            .left_ld = KERN_PAGE / STEP,
-                            .x = {a->v + c, a->hd, KERN_PAGE, width, from, to, (const uint8_t *)a->next},
-                            .sums = a->o + c,
-                            .ld = a->hd},
-                 units);
-    }
+    multiply(&(product){.rows = a->rows,
+                        .left = p[0].weight,
+                        .left_ld = KERN_PAGE / STEP,
+                        .x = {a->v, a->hd, KERN_PAGE, a->hd, from, to, (const uint8_t *)a->next},
+                        .sums = a->o,
+                        .ld = a->hd});
     _tile_release();
 }
 
