@@ -77,4 +77,5 @@ void kern_overlay_amx(kern_table *t)
     kern_amx_b32(t);
     kern_amx_b256(t);
     kern_amx_attn(t);
+    kern_amx_kv(t);
 }

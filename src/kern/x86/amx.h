@@ -63,5 +63,6 @@ KERN_INLINE void amx_written(void)
 void kern_amx_b32(kern_table *t);
 void kern_amx_b256(kern_table *t);
 void kern_amx_attn(kern_table *t);
+void kern_amx_kv(kern_table *t);
 
 #endif

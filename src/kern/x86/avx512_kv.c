@@ -1,10 +1,7 @@
 // Attention over quantized pages, AVX-512: kv.h states the steps. Factors of 15 bits are two signed bytes, high and
 // low, each multiplied with the unsigned codes; lines of nibbles or bit pairs come apart in registers on their way
 // from memory, once for up to four rows.
-#include <math.h>
-
-#include "kern/kv.h"
-#include "kern/x86/avx512_math.h"
+#include "kern/x86/avx512_kv.h"
 
 enum { ROWS = 4, VECTORS = KERN_PAGE / 16 };
 
@@ -14,73 +11,11 @@ typedef struct factors {
     float scale[ROWS], base[ROWS];
 } factors;
 
-static float sum16(__m512 x)
-{
-    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
-    __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
-    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
-    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
-}
-
-static void prepare(const kern_kv *x, const float *w, factors *f, int row)
-{
-    _Alignas(64) float y[KERN_KV_TERMS];
-    const __m512 width = _mm512_set1_ps(kern_kv_width(x->level)), half = _mm512_set1_ps(0.5f);
-    __m512 lanes = _mm512_setzero_ps(), most = lanes;
-    for (int r = 0; r < x->terms; r += 16) {
-        const __m512 v = _mm512_loadu_ps(w + r), min = avx512_load_f16(x->scales + r);
-        const __m512 step = _mm512_mul_ps(avx512_load_f16(x->scales + x->terms + r), width);
-        const __m512 product = _mm512_mul_ps(v, step);
-        most = _mm512_max_ps(most, _mm512_abs_ps(product));
-        lanes = _mm512_fmadd_ps(v, _mm512_fmadd_ps(half, step, min), lanes);
-        _mm512_store_ps(y + r, product);
-    }
-    float top = _mm512_reduce_max_ps(most);
-    const __m512 inverse = _mm512_set1_ps(kern_kv_scale(&top));
-    for (int r = 0; r < x->terms; r += 16) {
-        const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(y + r), inverse));
-        const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(128)), 8);
-        _mm_store_si128((__m128i *)(f->high[row] + r), _mm512_cvtepi32_epi8(high));
-        _mm_store_si128((__m128i *)(f->low[row] + r), _mm512_cvtepi32_epi8(v));
-    }
-    f->scale[row] = top / KERN_KV_TOP;
-    f->base[row] = sum16(lanes);
-}
-
-KERN_INLINE int groups_of(enum kern_kv_level level)
-{
-    return level == KERN_KV_Q2 ? 4 : 2;
-}
-
-// The codes of the groups of one line.
-KERN_INLINE void line_codes(enum kern_kv_level level, const kern_kv *x, size_t at, __m512i *c)
-{
-    const __m512i nibble = _mm512_set1_epi8(15), pair = _mm512_set1_epi8(3);
-    if (level == KERN_KV_Q2) {
-        const __m512i v = _mm512_load_si512(x->two + at);
-        c[0] = _mm512_and_si512(v, pair);
-        c[1] = _mm512_and_si512(_mm512_srli_epi16(v, 2), pair);
-        c[2] = _mm512_and_si512(_mm512_srli_epi16(v, 4), pair);
-        c[3] = _mm512_and_si512(_mm512_srli_epi16(v, 6), pair);
-        return;
-    }
-    const __m512i high = _mm512_load_si512(x->high + at);
-    if (level == KERN_KV_Q4) {
-        c[0] = _mm512_and_si512(high, nibble);
-        c[1] = _mm512_and_si512(_mm512_srli_epi16(high, 4), nibble);
-        return;
-    }
-    // 0xca: bits of the second where the first has ones, of the third elsewhere.
-    const __m512i low = _mm512_load_si512(x->low + at);
-    c[0] = _mm512_ternarylogic_epi64(nibble, low, _mm512_slli_epi16(high, 4), 0xca);
-    c[1] = _mm512_ternarylogic_epi64(nibble, _mm512_srli_epi16(low, 4), high, 0xca);
-}
-
 // B blocks of outs from block b on, for T rows: y = scale * I + (y + base), or without y when `add` is false.
 KERN_INLINE void product(enum kern_kv_level level, int T, int B, const kern_kv *x, const factors *f, int b,
                          bool add, float *y, int ldy)
 {
-    const int G = groups_of(level), lines = x->terms / 4 / G;
+    const int G = avx512_kv_groups(level), lines = x->terms / 4 / G;
     const size_t stride = (size_t)(x->outs / 16) * 64;
     __m512i high[ROWS][4], low[ROWS][4];
 #pragma GCC unroll 4
@@ -93,7 +28,7 @@ KERN_INLINE void product(enum kern_kv_level level, int T, int B, const kern_kv *
         __m512i c[4][4];
 #pragma GCC unroll 4
         for (int v = 0; v < B; v++)
-            line_codes(level, x, at + 64 * (size_t)v, c[v]);
+            avx512_kv_codes(level, x, at + 64 * (size_t)v, c[v]);
 #pragma GCC unroll 4
         for (int g = 0; g < G; g++)
 #pragma GCC unroll 4
@@ -110,14 +45,8 @@ KERN_INLINE void product(enum kern_kv_level level, int T, int B, const kern_kv *
 #pragma GCC unroll 4
     for (int t = 0; t < T; t++)
 #pragma GCC unroll 4
-        for (int v = 0; v < B; v++) {
-            float *out = y + t * ldy + 16 * (b + v);
-            const __m512 sum = _mm512_cvtepi32_ps(
-                _mm512_add_epi32(_mm512_slli_epi32(high[t][v], 8), low[t][v]));
-            const __m512 from = add ? _mm512_loadu_ps(out) : _mm512_setzero_ps();
-            _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_set1_ps(f->scale[t]), sum,
-                                                  _mm512_add_ps(from, _mm512_set1_ps(f->base[t]))));
-        }
+        for (int v = 0; v < B; v++)
+            avx512_kv_fold(high[t][v], low[t][v], f->scale[t], f->base[t], add, y + t * ldy + 16 * (b + v));
 }
 
 // All outs for T rows.
@@ -149,9 +78,11 @@ PRODUCT(product_q2, KERN_KV_Q2)
 
 static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
 {
+    avx512_grid g;
     factors f;
+    avx512_grid_of(x, &g);
     for (int t = 0; t < rows; t++)
-        prepare(x, w + t * ldw, &f, t);
+        avx512_factors(&g, x->terms, w + t * ldw, f.high[t], f.low[t], &f.scale[t], &f.base[t]);
     if (x->level == KERN_KV_Q8)
         product_q8(rows, x, &f, add, y, ldy);
     else if (x->level == KERN_KV_Q4)
@@ -222,17 +153,18 @@ static void soften(const kern_attn *a, int row, int from, int to, float *s)
         _mm512_store_ps(s + 16 * i, e);
     }
     const __m512 shrink = exp16(_mm512_set1_ps(a->m[row] - m));
-    a->l[row] = fmaf(a->l[row], _mm512_cvtss_f32(shrink), sum16(sum));
+    a->l[row] = fmaf(a->l[row], _mm512_cvtss_f32(shrink), avx512_sum16(sum));
     if (a->m[row] != m)
         for (float *o = a->o + row * a->hd, *end = o + a->hd; o < end; o += 16)
             _mm512_storeu_ps(o, _mm512_mul_ps(_mm512_loadu_ps(o), shrink));
     a->m[row] = m;
 }
 
+const kern_kv_steps kern_avx512_kv_steps = {ROWS, multiply, multiply_f16, soften};
+
 static void attn_kv(const kern_attn *a)
 {
-    static const kern_kv_steps steps = {ROWS, multiply, multiply_f16, soften};
-    kern_kv_attend(a, &steps);
+    kern_kv_attend(a, &kern_avx512_kv_steps);
 }
 
 void kern_avx512_kv(kern_table *t)
