@@ -35,6 +35,7 @@ extern "C" {
 
 typedef struct irori_model irori_model;
 typedef struct irori_session irori_session;
+typedef struct irori_adapter irori_adapter;
 
 typedef enum irori_status {
     IRORI_OK = 0,
@@ -104,6 +105,17 @@ IRORI_API void irori_model_get_info(const irori_model *m, irori_model_info *out)
 // What a GGUF file holds, of any architecture, as a JSON object: path, version, bytes, hash, architecture, name,
 // license, quantization, parameters, metadata (arrays as {"array", "count"}), tensors. Free *json with irori_free.
 IRORI_API int irori_describe_file(const char *path, char **json, irori_error *error);
+
+// ---- Adapters --------------------------------------------------------------------------------------------------
+// A LoRA adapter (GGUF) is opened for one model and added to its weights while it is set; several may be open. The
+// weights stay as they are: setting one costs nothing, running with it a few percent. IRORI_INVALID: an adapter of
+// another model. Not while a scheduler serves the model.
+IRORI_API int irori_adapter_open(irori_adapter **out, irori_model *m, const char *path, irori_error *error);
+IRORI_API void irori_adapter_close(
+    irori_adapter *a);  // takes it off; NULL is allowed. Else closed with the model
+// From the next call on; NULL: none. scale is usually 1. What sessions have already run stays as it was made; start
+// over (irori_session_truncate) for answers wholly by the adapter.
+IRORI_API int irori_model_set_adapter(irori_model *m, irori_adapter *a, float scale, irori_error *error);
 
 // ---- Tokens ----------------------------------------------------------------------------------------------------
 enum {

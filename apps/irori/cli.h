@@ -22,7 +22,7 @@ typedef struct cli_options {
     float oracle;
     bool json, help, raw, special, man, memory, no_pin, no_repack, no_prefixes, cache;
     int threads, ctx, batch_size;
-    const char *cpu, *cache_dir;
+    const char *cpu, *cache_dir, *lora;
     const char *kv, *kv_budget, *kv_dir;
     const char *prompt, *system, *text, *file, *tools, *history;
     int max_tokens;

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir kv kv-budget kv-dir"
+#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir lora kv kv-budget kv-dir"
 #define GUESS_OPTIONS "draft no-guess"
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
@@ -108,6 +108,8 @@ const cli_option cli_option_table[] = {
     {"cache", 0, CLI_FLAG, AT(cache), NULL, "keep re-laid weights in a file: a sooner start, slower decoding",
      0, 0},
     {"cache-dir", 0, CLI_TEXT, AT(cache_dir), "DIR", "the same, in this folder", 0, 0},
+    {"lora", 0, CLI_TEXT, AT(lora), "FILE[:SCALE]", "add a LoRA adapter to the model (scale 1 unless told)",
+     0, 0},
     {"kv", 0, CLI_TEXT, AT(kv), "POLICY",
      "keys and values: f16 (default), uniform:q8|q4, window:TOKENS, h2o, staged, staged-rule", 0, 0},
     {"kv-budget", 0, CLI_TEXT, AT(kv_budget), "SIZE",

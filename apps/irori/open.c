@@ -14,6 +14,21 @@ int cli_fail(const irori_error *e)
     return CLI_FAILED;
 }
 
+// "FILE" or "FILE:SCALE".
+static int set_adapter(irori_model *m, const char *lora, irori_error *e)
+{
+    const char *colon = strrchr(lora, ':');
+    char path[4096], *end = NULL;
+    double scale = colon && colon[1] ? strtod(colon + 1, &end) : 1;
+    bool scaled = end && !*end;
+    if ((size_t)snprintf(path, sizeof path, "%.*s", scaled ? (int)(colon - lora) : (int)strlen(lora), lora) >=
+        sizeof path)
+        return err_set((err *)(void *)e, ST_INVALID, "--lora: a name of over 4,095 bytes");
+    irori_adapter *a;
+    int rc = irori_adapter_open(&a, m, path, e);
+    return rc ? rc : irori_model_set_adapter(m, a, scaled ? (float)scale : 1, e);
+}
+
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
 {
     cli_progress bar;
@@ -36,6 +51,10 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
     irori_error e;
     int rc = irori_model_open(m, o->model, &mo, &e);
     cli_progress_end(&bar);
+    if (!rc && o->lora && (rc = set_adapter(*m, o->lora, &e))) {
+        irori_model_close(*m);
+        *m = NULL;
+    }
     return rc ? cli_fail(&e) : CLI_OK;
 }
 

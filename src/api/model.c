@@ -119,6 +119,8 @@ void irori_model_close(irori_model *m)
 {
     if (!m)
         return;
+    while (m->adapters)
+        irori_adapter_close(m->adapters);
     if (m->has_engine)
         engine_close(&m->engine);
     tmpl_free(m->tmpl);

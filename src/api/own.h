@@ -26,11 +26,18 @@ struct irori_model {
     err template_error;  // why it could not be read
     bool has_engine;     // false: opened for its vocabulary only
     engine engine;
-    gram_vocab *vocab;      // for grammars; made when first needed
-    uint8_t *breaker;       // [vocabulary] tokens that end a DRY match; made when first needed
-    spec_memory *guessing;  // what sessions learnt of guesses; made when first needed
-    irori_session *live;    // sessions whose logits lie in the engine's buffer, linked by next_live
+    gram_vocab *vocab;        // for grammars; made when first needed
+    uint8_t *breaker;         // [vocabulary] tokens that end a DRY match; made when first needed
+    spec_memory *guessing;    // what sessions learnt of guesses; made when first needed
+    irori_adapter *adapters;  // those open
+    irori_session *live;      // sessions whose logits lie in the engine's buffer, linked by next_live
     char name[128], license[64];
+};
+
+struct irori_adapter {
+    irori_model *m;
+    engine_adapter engine;
+    irori_adapter *next;  // of the model's
 };
 
 struct irori_session {

@@ -14,6 +14,7 @@
 
 typedef struct dev dev;
 typedef struct dev_plan dev_plan;
+typedef struct dev_adapter dev_adapter;
 
 // KV memory. A page holds DEV_PAGE tokens of all layers; a block is one side, K or V, of one layer of a page, with
 // all its KV heads. Each block has a level of its own: how precisely its values lie in memory, in one or more
@@ -121,6 +122,15 @@ typedef struct dev_weight_bytes {
     size_t packed, mapped;
 } dev_weight_bytes;
 
+// What an adapter adds to one weight matrix W of n x k: (W + scale * b * a) x is computed as W x + scale * b (a x).
+// LoRA: Hu et al. 2021 (arXiv 2106.09685).
+typedef struct dev_lowrank {
+    int rank;  // 0: nothing
+    float scale;
+    const float *a;  // [rank][k]
+    const float *b;  // [n][rank]
+} dev_lowrank;
+
 typedef struct dev_ops {
     void (*free)(dev *d);
     // Takes the weight matrices of a graph over (re-laid for the device, original pages released); called once.
@@ -131,6 +141,11 @@ typedef struct dev_ops {
     // Runs one batch. *logits is [n_outputs][vocabulary], valid until the next run. 0 or ST_CANCELED; allocates
     // nothing.
     int (*run)(dev_plan *p, const dev_batch *b, const float **logits);
+    // For each of the graph's weights what is added to it; copied. The adapter is for runs of this plan.
+    int (*adapter_new)(dev_plan *p, const dev_lowrank *parts, dev_adapter **out, err *e);
+    void (*adapter_free)(dev_adapter *a);  // not while it is set
+    // From the next run on; everything the adapter adds is multiplied by `scale`. NULL: none.
+    void (*set_adapter)(dev_plan *p, const dev_adapter *a, float scale);
     graph_layout (*layout)(const dev_plan *p);
     dev_weight_bytes (*weight_bytes)(const dev *d);
     const char *(*describe)(const dev *d);  // "cpu amx, 2 threads"

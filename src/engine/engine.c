@@ -112,6 +112,44 @@ void engine_close(engine *x)
     *x = (engine){0};
 }
 
+int engine_adapter_open(engine *x, const char *path, engine_adapter *out, err *e)
+{
+    gguf *file;
+    model_adapter parts;
+    *out = (engine_adapter){0};
+    int rc = gguf_open(&file, path, e);
+    if (rc)
+        return rc;
+    rc = model_adapter_load(&parts, &x->model, file, e);
+    if (!rc) {
+        rc = x->dev->ops->adapter_new(x->plan, parts.parts, &out->dev, e);
+        out->hash = gguf_model_hash(file);
+        model_adapter_done(&parts);
+    }
+    gguf_close(file);
+    return rc;
+}
+
+void engine_adapter_close(engine *x, engine_adapter *a)
+{
+    if (a->dev && x->adapter == a->dev)
+        engine_set_adapter(x, NULL, 0);
+    x->dev->ops->adapter_free(a->dev);
+    *a = (engine_adapter){0};
+}
+
+void engine_set_adapter(engine *x, const engine_adapter *a, float scale)
+{
+    uint64_t root = kv_root(x->file);
+    if (a) {
+        root = hash_combine(root, &a->hash, sizeof a->hash);
+        root = hash_combine(root, &scale, sizeof scale) | 1;
+    }
+    x->adapter = a ? a->dev : NULL;
+    x->dev->ops->set_adapter(x->plan, x->adapter, scale);
+    kv_set_root(x->kv, root);
+}
+
 int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits,
                 bool (*cancel)(void *ctx), void *cancel_ctx, err *e)
 {

@@ -35,6 +35,7 @@ typedef struct engine {
     model model;
     dev *dev;
     dev_plan *plan;
+    const dev_adapter *adapter;  // set at present
     kv *kv;
     int context, sequences, batch, outputs, threads;
     // Arrays of a step, [batch]:
@@ -44,6 +45,17 @@ typedef struct engine {
 
 int engine_open(engine *x, const gguf *file, const engine_options *o, err *e);
 void engine_close(engine *x);
+
+// An adapter of the engine's model, ready to be set. It must be freed before the engine is closed.
+typedef struct engine_adapter {
+    dev_adapter *dev;
+    uint64_t hash;  // of its file
+} engine_adapter;
+int engine_adapter_open(engine *x, const char *path, engine_adapter *out, err *e);
+void engine_adapter_close(engine *x, engine_adapter *a);  // takes it off when it is set
+// From the next step on the adapter's share, times `scale`, is added to the weights; NULL: none. What sequences hold
+// stays as it was made.
+void engine_set_adapter(engine *x, const engine_adapter *a, float scale);
 
 // One piece of a step: n tokens appended to a sequence; logits after the last `outputs` of them are wanted (of a model
 // that pools: the text's embedding or scores, with outputs 1).

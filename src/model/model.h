@@ -52,6 +52,17 @@ typedef struct model {
 int model_load(model *m, const gguf *file, int context, graph_form_fn *form_of, err *e);
 void model_done(model *m);
 
+// What an adapter file adds to a model's weights.
+typedef struct model_adapter {
+    arena mem;
+    dev_lowrank *parts;  // [graph.n_weights]
+} model_adapter;
+
+// Reads a LoRA adapter whole, so that `file` may be closed. Errors: ST_FORMAT (no adapter, a half missing),
+// ST_INVALID (of another model), ST_UNSUPPORTED (adapts what is no plain matrix), ST_NOMEM.
+int model_adapter_load(model_adapter *out, const model *m, const gguf *file, err *e);
+void model_adapter_done(model_adapter *a);
+
 // The i-th architecture irori runs; NULL past the last.
 const char *model_arch_at(size_t i);
 

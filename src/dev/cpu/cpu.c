@@ -44,6 +44,8 @@ static size_t scratch_needed(const graph *g)
         const graph_op *op = &g->ops[i];
         if (op->kind == GRAPH_EMBED || op->kind == GRAPH_NORM || op->kind == GRAPH_PICK)
             n = MAX(n, 2 * (size_t)g->values[op->out[0]].width);  // EMBED: a token's row and a position's
+        if (op->kind == GRAPH_MATMUL)                             // a row for an adapter
+            n = MAX(n, (size_t)g->values[op->in[0]].width);
         if (op->kind == GRAPH_ATTEND)
             n = MAX(n, cpu_attend_scratch(op->att.head_dim));
         if (op->kind == GRAPH_ROUTE)
@@ -190,6 +192,9 @@ static const dev_ops cpu_ops = {
     .plan = cpu_plan_new,
     .plan_free = cpu_plan_free,
     .run = cpu_run,
+    .adapter_new = cpu_adapter_new,
+    .adapter_free = cpu_adapter_free,
+    .set_adapter = cpu_set_adapter,
     .layout = cpu_layout,
     .weight_bytes = cpu_weight_bytes,
     .describe = cpu_describe,

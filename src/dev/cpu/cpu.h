@@ -33,6 +33,20 @@ typedef struct cpu_sorting {
     int *place;  // [pairs]
 } cpu_sorting;
 
+// What an adapter adds to a weight, packed like one.
+typedef struct cpu_lowrank {
+    kern_weight a, b;  // F32; a.n == b.k is the rank, 0 where there is nothing
+    float scale;
+} cpu_lowrank;
+
+typedef struct cpu_adapter {
+    cpu_lowrank *part;  // [weights of the graph]
+    uint8_t *packed;
+    size_t packed_bytes;
+    float *inner;  // [GRAPH_MAX_WEIGHTS][inner_floats]: a x of the matrices of the present operation
+    size_t inner_floats;
+} cpu_adapter;
+
 typedef struct cpu_plan {
     cpu_dev *dev;
     graph *g;
@@ -46,10 +60,12 @@ typedef struct cpu_plan {
     size_t rope_floats;
     float *scratch;  // [threads][scratch_floats]
     size_t scratch_floats;
-    float *partial;          // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
-    float *trails;           // [threads][CPU_TRAIL_FLOATS] sums after each page, see attend.c
-    cpu_sorting sorting;     // NULL pointers in a graph without experts
-    atomic_int *counters;    // [ops][2]: how much of an operation's work is taken; zeroed before each run
+    float *partial;              // [CPU_PARTIAL_FLOATS] split attention: results of the spans, see attend.c
+    float *trails;               // [threads][CPU_TRAIL_FLOATS] sums after each page, see attend.c
+    cpu_sorting sorting;         // NULL pointers in a graph without experts
+    atomic_int *counters;        // [ops][2]: how much of an operation's work is taken; zeroed before each run
+    const cpu_adapter *adapter;  // NULL: none
+    float adapter_scale;
     const dev_batch *batch;  // of the present run
     atomic_int canceled_at;  // operation after which all threads stop; INT_MAX while nobody asked
 } cpu_plan;
@@ -102,6 +118,16 @@ void cpu_blend(cpu_worker *w, const graph_op *op, int index);
 
 // matmul.c
 void cpu_matmul(cpu_worker *w, const graph_op *op, int index);
+// adapter.c
+int cpu_adapter_new(dev_plan *p, const dev_lowrank *parts, dev_adapter **out, err *e);
+void cpu_adapter_free(dev_adapter *a);
+void cpu_set_adapter(dev_plan *p, const dev_adapter *a, float scale);
+bool cpu_adapted(const cpu_plan *p,
+                 const graph_op *op);  // whether the adapter adds to a matrix of this product
+void cpu_adapter_down(cpu_worker *w, const graph_op *op);  // inner = scale * a x; a barrier must follow
+// Adds b inner to rows [t0, t1), columns of panels [p0, p1) of the i-th result.
+void cpu_adapter_up(const cpu_worker *w, const graph_op *op, int i, int t0, int t1, int p0, int p1);
+
 // attend.c: runs a barrier of its own when work is split along the context.
 void cpu_attend(cpu_worker *w, const graph_op *op, int index);
 size_t cpu_attend_scratch(int head_dim);  // floats of scratch a thread needs

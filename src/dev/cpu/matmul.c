@@ -74,6 +74,8 @@ static void multiply(cpu_worker *w, const graph_op *op, int i, int part, int t0,
             break;  // belongs to the next matrix
         int p0 = s->from - s->base, p1 = MIN(s->to - s->base, panels);
         kernel(&kw, &a, t0, t1, p0, p1, y, (size_t)out->width);
+        if (p->adapter)
+            cpu_adapter_up(w, op, i, t0, t1, p0, p1);
         if (bias || op->cap > 0)
             finish(p, op, bias, y, out->width, t0, t1, p0, p1);
         s->from = s->base + p1;
@@ -86,6 +88,10 @@ void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
     cpu_plan *p = w->plan;
     int rows = cpu_rows(p, cpu_value(p, op->in[0]));
     bool experts = op->in[1] != GRAPH_NONE;
+    if (cpu_adapted(p, op)) {
+        cpu_adapter_down(w, op);
+        pool_barrier(p->dev->threads);
+    }
     int parts = experts ? p->g->weights[op->weight[0]].parts : 1;
     share s = {.next = &p->counters[2 * index], .more = rows > 0};
     for (int part = 0; part < parts; part++) {
