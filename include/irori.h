@@ -350,6 +350,7 @@ typedef struct irori_request_options {
     const irori_sampling *sampling;  // NULL: as for irori_session_new. Answer i draws with seed + i
     size_t max_tokens;        // of each answer, cut to what the context leaves; 0: only read the prompt
     int choices;              // answers that share the prompt; default 1
+    irori_grammar *grammar;   // what each answer is held to; NULL: anything. May be freed once submitted
     const char *const *stop;  // texts that end an answer and are not shown, at most 16 of 1..1024 bytes
     size_t stop_count;
     bool special_text;  // control tokens show their text

@@ -59,6 +59,11 @@ void irori_grammar_free(irori_grammar *g)
     mem_free(g);
 }
 
+gram *api_grammar_inner(irori_grammar *g)
+{
+    return g->g;
+}
+
 int api_grammar_room(irori_session *s, err *e)
 {
     size_t words = ((size_t)api_vocab(s->m) + 31) / 32;

@@ -97,6 +97,7 @@ typedef struct api_row {
 enum { API_MAX_ROWS = 256 };
 int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e);
 
+gram *api_grammar_inner(irori_grammar *g);
 // grammar.c: what a session may generate. The tokens allowed next into *allowed (NULL: all).
 int api_grammar_mask(irori_session *s, const uint32_t **allowed, err *e);
 int api_grammar_accept(irori_session *s, int32_t id, err *e);

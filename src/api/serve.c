@@ -97,6 +97,7 @@ int irori_request_submit(irori_request **out, irori_scheduler *s, const irori_re
     sched_params p = {
         .prompt = o->prompt,
         .n_prompt = o->prompt_tokens,
+        .grammar = o->grammar ? api_grammar_inner(o->grammar) : NULL,
         .max_tokens = o->max_tokens,
         .choices = o->choices ? o->choices : 1,
         .stops = o->stop,

@@ -86,11 +86,37 @@ static void note_time(sched_choice *c, double now)
     c->last = r->latest = now;
 }
 
+// The choice's next token among those its grammar allows, which moves on with it; -1 after ending the request.
+static int32_t choose(sched_choice *c, const float *logits)
+{
+    sched *s = c->r->s;
+    if (!c->grammar)
+        return samp_choose(c->samp, logits, c->tokens, c->n_tokens);
+    size_t vocab = (size_t)s->x->model.params.vocab;
+    uint32_t any = 0;
+    err e = {0};
+    int32_t id = -1;
+    int rc = gram_state_mask(c->grammar, s->mask, vocab, &e);
+    for (size_t i = 0; !rc && i < (vocab + 31) / 32; i++)
+        any |= s->mask[i];
+    if (!rc && !any)
+        rc = err_set(&e, ST_INVALID, "no token of the vocabulary fits the grammar here");
+    if (!rc) {
+        id = samp_choose_in(c->samp, logits, s->mask, c->tokens, c->n_tokens);
+        rc = gram_state_accept(c->grammar, id, &e);
+    }
+    if (rc)
+        sched_request_end(c->r, SCHED_FAILED, rc, e.msg);
+    return rc ? -1 : id;
+}
+
 void sched_choice_take(sched_choice *c, const float *logits)
 {
     sched_request *r = c->r;
     sched *s = r->s;
-    int32_t id = samp_choose(c->samp, logits, c->tokens, c->n_tokens);
+    int32_t id = choose(c, logits);
+    if (id < 0)
+        return;
     note_time(c, os_seconds());
     c->tokens[c->n_tokens++] = id;
     r->n_completion++;
@@ -121,8 +147,8 @@ void sched_choice_take(sched_choice *c, const float *logits)
         buf_clear(&c->held);
     if (failed)
         sched_request_end(r, SCHED_FAILED, ST_NOMEM, "no memory for the text of a token");
-    else if (stop >= 0)
-        sched_choice_end(c, SCHED_STOP, stop);
+    else if (stop >= 0 || (c->grammar && gram_state_must_end(c->grammar)))
+        sched_choice_end(c, SCHED_STOP, stop);  // nothing may follow: the end token need not be waited for
     else if (c->n_tokens == r->n_prompt + r->max_tokens)
         sched_choice_end(c, SCHED_LENGTH, -1);
 }

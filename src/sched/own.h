@@ -15,6 +15,7 @@ typedef struct sched_choice {
     int32_t *tokens;  // [n_prompt + max_tokens]; the prompt and what was chosen
     size_t n_tokens;
     samp *samp;
+    gram_state *grammar;  // NULL: anything may be written
     tok_stream stream;
     buf held;  // text that may be the beginning of a stop text
     bool running, ended;
@@ -81,6 +82,7 @@ struct sched {
     engine_row *rows;    // [slots] of the step
     sched_choice **row;  // [slots] whose they are
     int n_rows;
+    uint32_t *mask;  // [ceil(vocabulary / 32)] tokens a grammar allows
     sched_top top[SCHED_TOP];
 };
 

@@ -68,6 +68,8 @@ static int make_choice(sched_request *r, int index, const sched_params *p, err *
     c->r = r;
     c->index = index;
     int rc = samp_new(&c->samp, r->s->x->model.params.vocab, &sampling, e);
+    if (!rc && p->grammar)
+        rc = gram_state_new(&c->grammar, p->grammar, e);
     if (rc)
         return rc;
     c->tokens = mem_alloc(MEM_OTHER, (r->n_prompt + r->max_tokens) * sizeof *c->tokens);
@@ -123,6 +125,7 @@ void sched_request_unref(sched_request *r)
         return;
     for (int i = 0; r->choice && i < r->n_choices; i++) {
         samp_free(r->choice[i].samp);
+        gram_state_free(r->choice[i].grammar);
         mem_free(r->choice[i].tokens);
         buf_done(&r->choice[i].held);
     }

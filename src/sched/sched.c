@@ -184,7 +184,8 @@ int sched_new(sched **out, engine *x, const tok *t, const sched_options *o, err 
     s->slots = MIN(o->slots ? o->slots : x->sequences, most);
     s->rows = mem_calloc(MEM_OTHER, (size_t)s->slots, sizeof *s->rows);
     s->row = mem_calloc(MEM_OTHER, (size_t)s->slots, sizeof *s->row);
-    int rc = s->rows && s->row ? ST_OK : err_set(e, ST_NOMEM, "no memory for %d slots", s->slots);
+    s->mask = mem_calloc(MEM_GRAMMAR, ((size_t)x->model.params.vocab + 31) / 32, sizeof *s->mask);
+    int rc = s->rows && s->row && s->mask ? ST_OK : err_set(e, ST_NOMEM, "no memory for %d slots", s->slots);
     kv_stats store;
     kv_get_stats(x->kv, &store);
     s->pages = store.pages;
@@ -216,6 +217,7 @@ void sched_free(sched *s)
     pthread_mutex_destroy(&s->lock);
     mem_free(s->rows);
     mem_free(s->row);
+    mem_free(s->mask);
     mem_free(s);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "engine/engine.h"
+#include "gram/gram.h"
 #include "samp/samp.h"
 #include "tok/tok.h"
 
@@ -78,6 +79,7 @@ typedef struct sched_params {
     size_t max_tokens;         // of each choice; 0: only read the prompt. Cut to what the context leaves
     int choices;               // 1 and more, at most the slots; they share the prompt
     samp_params samp;          // choice i draws with seed + i
+    gram *grammar;             // what each choice is held to; referenced; NULL: anything
     const char *const *stops;  // texts that end a choice and are not shown; copied
     int n_stops;               // at most SCHED_STOPS, each 1..1024 bytes
     bool special;              // control tokens show their text

@@ -189,6 +189,37 @@ static void log_probabilities(void **state)
     serve_end(&x);
 }
 
+// Every answer is a sentence of the grammar, whatever is drawn, and ends where nothing may follow.
+static void grammars(void **state)
+{
+    (void)state;
+    served x = serve_toy(4, 64, NULL);
+    irori_grammar *g;
+    irori_error e;
+    if (irori_grammar_new(&g, x.m, IRORI_GRAMMAR_REGEX, "(ab|ba){3}", 10, NULL, &e))
+        fail_msg("%s", e.message);
+    irori_sampling s = {.temperature = 3, .seed = 5};
+    irori_request_options r = {.prompt = prompt_of(9, 1),
+                               .prompt_tokens = 9,
+                               .sampling = &s,
+                               .max_tokens = 60,
+                               .choices = 4,
+                               .grammar = g};
+    told *t = told_new();
+    irori_request *h = submit(&x, &r, t);
+    irori_grammar_free(g);
+    wait_done(t);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(t->bytes[i], 6);
+        for (int k = 0; k < 6; k += 2)
+            assert_true(memcmp(t->text[i] + k, "ab", 2) == 0 || memcmp(t->text[i] + k, "ba", 2) == 0);
+        assert_int_equal(t->finish[i], IRORI_FINISH_STOP);
+    }
+    irori_request_free(h);
+    told_free(t);
+    serve_end(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +228,7 @@ int main(void)
         cmocka_unit_test(cancels_within_a_token),
         cmocka_unit_test(deadlines),
         cmocka_unit_test(log_probabilities),
+        cmocka_unit_test(grammars),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     toy_clean();

@@ -58,9 +58,10 @@ void ask_free(ask *a)
 {
     if (!a || atomic_fetch_sub(&a->refs, 1) > 1)
         return;
+    irori_request_free(a->request);
+    irori_grammar_free(a->grammar);
     if (a->m)
         models_release(a->s->models, a->m);
-    irori_request_free(a->request);
     for (int i = 0; a->choice && i < a->choices; i++)
         free_choice(&a->choice[i]);
     mem_free(a->choice);
@@ -74,6 +75,7 @@ void ask_free(ask *a)
     mem_free(a->model);
     mem_free(a->tool_name);
     mem_free(a->bias);
+    mem_free(a->grammar_text);
     buf_done(&a->out);
     pthread_mutex_destroy(&a->lock);
     mem_free(a);
@@ -378,6 +380,27 @@ static int forbid_ends(ask *a, err *e)
     return ST_OK;
 }
 
+// Words of the answer before the grammar begins: the end of its reasoning, when the prompt has opened that.
+static const char *grammar_after(const ask *a)
+{
+    return chat_prompt_thinks(a) ? "</think>" : NULL;
+}
+
+static int make_grammar(ask *a, err *e)
+{
+    if (!a->held)
+        return ST_OK;
+    int rc = irori_grammar_new(&a->grammar, a->m->m, a->grammar_kind, a->grammar_text ? a->grammar_text : "",
+                               a->grammar_text ? strlen(a->grammar_text) : 0, grammar_after(a),
+                               (irori_error *)(void *)e);
+    // A call that must be made is still made, with arguments that are not held to a schema nobody asked to be strict.
+    if (rc == ST_UNSUPPORTED && a->forced[0] && !a->strict_call)
+        return chat_force_call(a, e);
+    if (rc)
+        err_prefix(e, "%s", a->grammar_field);
+    return rc;
+}
+
 static int submit(ask *a, err *e)
 {
     a->sampling.logit_bias = a->bias;
@@ -386,6 +409,7 @@ static int submit(ask *a, err *e)
         .prompt = a->ids,
         .prompt_tokens = a->n_ids,
         .sampling = &a->sampling,
+        .grammar = a->grammar,
         .max_tokens = a->max_tokens < 0 ? SIZE_MAX : (size_t)a->max_tokens,
         .choices = a->choices,
         .stop = a->stop,
@@ -403,6 +427,8 @@ void ask_start(ask *a)
 {
     err e = {0};
     int rc = ask_prepare(a, &e);
+    if (!rc)
+        rc = make_grammar(a, &e);
     if (!rc && a->forbid_end)
         rc = forbid_ends(a, &e);
     if (!rc)

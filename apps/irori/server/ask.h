@@ -75,6 +75,11 @@ struct ask {
     int top_logprobs;
     double deadline;
     bool forbid_end;  // end tokens are not chosen
+    bool held;        // to a grammar:
+    irori_grammar_kind grammar_kind;
+    char *grammar_text;         // NULL for any JSON
+    const char *grammar_field;  // that asked for it
+    bool strict_call;           // a call that must be made is held to its schema or refused
     // What is known while it runs:
     const models_open *m;
     int32_t *ids;
@@ -91,6 +96,7 @@ struct ask {
     // Inside:
     pthread_mutex_t lock;
     atomic_int refs;
+    irori_grammar *grammar;
     irori_request *request;
     bool over;
 };
@@ -102,7 +108,11 @@ void ask_read_sampling(ask *a, fields *f);
 void ask_read_stop(ask *a, fields *f, const char *name);
 void ask_read_tools(ask *a, fields *f);  // OpenAI's tools, tool_choice, parallel_tool_calls
 void ask_read_messages(ask *a, fields *f, const char *name);
-void ask_read_response_format(ask *a, fields *f);  // response_format
+void ask_read_response_format(ask *a, fields *f, const char *name);  // text, json_object, json_schema
+void ask_read_grammar(ask *a, fields *f);                            // llama-server's grammar, json_schema
+// Holds the answers to a grammar; text may be NULL for any JSON.
+void ask_hold(ask *a, fields *f, const char *field, irori_grammar_kind kind, const char *text);
+void ask_hold_json(ask *a, fields *f, const char *field, const json_t *schema);
 // Opens the model, makes the tokens, submits. Answers itself when that fails. The ask belongs to itself from here.
 void ask_start(ask *a);
 // Opens the model and makes the tokens only; ST_OK, or an error told to *e. For counting.

@@ -134,6 +134,32 @@ static void read_choice(ask *a, fields *f)
                      "tool_choice must be auto, none, required, or name a declared function");
 }
 
+// Holds the answer to one call of a declared function, or of the one that was named.
+static void hold_to_call(ask *a, fields *f)
+{
+    json_t *calls = json_array(), *tool, *whole = json_object();
+    size_t i;
+    bool strict = false;
+    json_array_foreach(a->tools, i, tool)
+    {
+        json_t *function = json_object_get(tool, "function"),
+               *parameters = json_object_get(function, "parameters");
+        const char *name = json_string_value(json_object_get(function, "name"));
+        if (a->tool_choice == ASK_NAMED && strcmp(name, a->tool_name) != 0)
+            continue;
+        strict = strict || json_is_true(json_object_get(function, "strict"));
+        json_t *arguments = json_is_object(parameters) ? json_incref(parameters)
+                                                       : json_pack("{s:s}", "type", "object");
+        json_array_append_new(calls, json_pack("{s:s, s:{s:{s:s}, s:o}, s:[s,s], s:b}", "type", "object",
+                                               "properties", "name", "const", name, "arguments", arguments,
+                                               "required", "name", "arguments", "additionalProperties", 0));
+    }
+    json_object_set_new(whole, "anyOf", calls);
+    ask_hold_json(a, f, "tools", whole);
+    a->strict_call = strict;
+    json_decref(whole);
+}
+
 static bool good_name(const char *name)
 {
     size_t n = strlen(name);
@@ -161,6 +187,8 @@ void ask_read_tools(ask *a, fields *f)
     if (!f->wrong)
         read_choice(a, f);
     a->parallel = fields_bool(f, "parallel_tool_calls", true);
+    if (!f->wrong && a->tool_choice >= ASK_REQUIRED)
+        hold_to_call(a, f);
 }
 
 void ask_read_messages(ask *a, fields *f, const char *name)
@@ -169,12 +197,53 @@ void ask_read_messages(ask *a, fields *f, const char *name)
     a->variables = json_incref(fields_object(f, "chat_template_kwargs"));
 }
 
-void ask_read_response_format(ask *a, fields *f)
+void ask_hold(ask *a, fields *f, const char *field, irori_grammar_kind kind, const char *text)
 {
-    fields format = fields_of(fields_object(f, "response_format"));
+    if (a->held)
+        fields_wrong(f, field, "%s: the answer is held to another grammar already", field);
+    else if (text && !(a->grammar_text = mem_strndup(MEM_OTHER, text, strlen(text))))
+        fields_wrong(f, field, "out of memory");
+    a->held = true;
+    a->grammar_kind = kind;
+    a->grammar_field = field;
+}
+
+void ask_hold_json(ask *a, fields *f, const char *field, const json_t *schema)
+{
+    char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (text)
+        ask_hold(a, f, field, IRORI_GRAMMAR_JSON_SCHEMA, text);
+    else
+        fields_wrong(f, field, "out of memory");
+    free(text);
+}
+
+void ask_read_response_format(ask *a, fields *f, const char *name)
+{
+    fields format = fields_of(fields_object(f, name));
     const char *type = fields_text(&format, "type", "text");
-    (void)a;
-    if (strcmp(type, "text") != 0)
-        fields_wrong(&format, "type", "response_format.type is \"%.40s\", allowed text", type);
-    fields_join(f, "response_format", &format);
+    json_t *schema = fields_get(&format, "schema");  // the Responses API has it here, chat one level deeper
+    fields inner = fields_of(fields_object(&format, "json_schema"));
+    if (!schema)
+        schema = fields_get(&inner, "schema");
+    if (strcmp(type, "json_schema") == 0 && (json_is_object(schema) || json_is_boolean(schema)))
+        ask_hold_json(a, f, name, schema);
+    else if (strcmp(type, "json_schema") == 0)
+        fields_wrong(&format, "json_schema", "json_schema.schema must be a JSON Schema");
+    else if (strcmp(type, "json_object") == 0)
+        ask_hold(a, f, name, IRORI_GRAMMAR_JSON_SCHEMA, "{\"type\":\"object\"}");
+    else if (strcmp(type, "text") != 0)
+        fields_wrong(&format, "type", "%s.type is \"%.40s\", allowed text, json_object and json_schema", name,
+                     type);
+    fields_join(f, name, &format);
+}
+
+void ask_read_grammar(ask *a, fields *f)
+{
+    const char *grammar = fields_text(f, "grammar", NULL);
+    json_t *schema = fields_get(f, "json_schema");
+    if (grammar && *grammar)
+        ask_hold(a, f, "grammar", IRORI_GRAMMAR_GBNF, grammar);
+    if (schema)
+        ask_hold_json(a, f, "json_schema", schema);
 }

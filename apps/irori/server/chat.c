@@ -252,17 +252,12 @@ static bool drop_oldest(ask *a)
     return false;
 }
 
-// The words with which a call begins belong to the prompt when there must be one.
-static int force_call(ask *a, err *e)
+// Adds words to the answer's beginning that the prompt already holds.
+static int force_words(ask *a, const char *text, err *e)
 {
-    char *text = a->forced;
-    bool named = a->tool_choice == ASK_NAMED;
-    if (a->tool_choice < ASK_REQUIRED || a->m->style.syntax != CALLS_TAGS)
-        return ST_OK;
-    snprintf(text, sizeof a->forced, "<tool_call>\n{\"name\": \"%s%s", named ? a->tool_name : "",
-             named ? "\", \"arguments\": {" : "");
     int32_t *more, *all;
-    size_t n;
+    size_t n, at = strlen(a->forced);
+    snprintf(a->forced + at, sizeof a->forced - at, "%s", text);
     int rc = irori_tokenize(a->m->m, text, strlen(text), 0, &more, &n, (irori_error *)(void *)e);
     if (rc)
         return rc;
@@ -276,12 +271,28 @@ static int force_call(ask *a, err *e)
     return all ? ST_OK : err_set(e, ST_NOMEM, "out of memory for the prompt");
 }
 
+int chat_force_call(ask *a, err *e)
+{
+    char text[160];
+    bool named = a->tool_choice == ASK_NAMED;
+    snprintf(text, sizeof text, "{\"name\": \"%s%s", named ? a->tool_name : "",
+             named ? "\", \"arguments\": {" : "");
+    return force_words(a, text, e);
+}
+
 int chat_tokens(ask *a, err *e)
 {
     int rc = render(a, e);
     while (!rc && a->cut && a->n_ids >= (size_t)a->m->info.context && drop_oldest(a))
         rc = render(a, e);
-    return rc ? rc : force_call(a, e);
+    // A call that must be made begins in the prompt; what follows is held to its grammar.
+    if (!rc && a->tool_choice >= ASK_REQUIRED && a->m->style.syntax == CALLS_TAGS)
+        rc = force_words(a, "<tool_call>\n", e);
+    else if (!rc && a->tool_choice >= ASK_REQUIRED)
+        rc = err_set(e, ST_UNSUPPORTED,
+                     "tool_choice: this model's template writes calls in a way that cannot be forced; "
+                     "only auto and none are supported");
+    return rc;
 }
 
 bool chat_prompt_thinks(const ask *a)

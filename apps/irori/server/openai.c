@@ -278,7 +278,8 @@ void route_chat(incoming *c)
     read_common(a, &f);
     ask_read_messages(a, &f, "messages");
     ask_read_tools(a, &f);
-    ask_read_response_format(a, &f);
+    ask_read_response_format(a, &f, "response_format");
+    ask_read_grammar(a, &f);
     a->logprobs = fields_bool(&f, "logprobs", false);
     a->top_logprobs = (int)fields_int(&f, "top_logprobs", 0, 0, 20);
     if (a->top_logprobs && !a->logprobs)
