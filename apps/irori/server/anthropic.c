@@ -226,7 +226,8 @@ static void messages_fail(ask *a, int status, const char *message)
     http_end(a->r);
 }
 
-static const ask_format messages_format = {messages_begin, messages_part, messages_end, messages_done, messages_fail};
+static const ask_format messages_format = {messages_begin, messages_part, messages_end, messages_done,
+                                           messages_fail};
 
 // ---- Reading: their messages as OpenAI's ----
 
@@ -274,17 +275,20 @@ static void add_blocks(json_t *out, const char *role, json_t *content, fields *f
             buf_add(&text, json_string_value(t), json_string_length(t));
         } else if (type && strcmp(type, "tool_use") == 0 && json_is_string(json_object_get(block, "name"))) {
             json_t *input = json_object_get(block, "input");
-            json_array_append_new(
-                calls, json_pack("{s:O?, s:s, s:{s:O, s:O?}}", "id", json_object_get(block, "id"), "type", "function",
-                                 "function", "name", json_object_get(block, "name"), "arguments", input));
+            json_array_append_new(calls,
+                                  json_pack("{s:O*, s:s, s:{s:O, s:O*}}", "id", json_object_get(block, "id"),
+                                            "type", "function", "function", "name",
+                                            json_object_get(block, "name"), "arguments", input));
         } else if (type && strcmp(type, "tool_result") == 0) {
             json_t *result = block_text(json_object_get(block, "content"), f, "content");
             if (result) {
-                json_array_append_new(out, json_pack("{s:s, s:O?, s:o}", "role", "tool", "tool_call_id",
-                                                     json_object_get(block, "tool_use_id"), "content", result));
+                json_array_append_new(out,
+                                      json_pack("{s:s, s:O*, s:o}", "role", "tool", "tool_call_id",
+                                                json_object_get(block, "tool_use_id"), "content", result));
             }
         } else if (!type || (strcmp(type, "thinking") != 0 && strcmp(type, "redacted_thinking") != 0)) {
-            fields_wrong(f, "messages", "content block %zu of type \"%.40s\" is not supported", i, type ? type : "");
+            fields_wrong(f, "messages", "content block %zu of type \"%.40s\" is not supported", i,
+                         type ? type : "");
         }
     }
     if (text.len || json_array_size(calls)) {
@@ -312,7 +316,8 @@ static void read_messages(ask *a, fields *f)
     {
         const char *role = json_string_value(json_object_get(message, "role"));
         json_t *content = json_object_get(message, "content");
-        if (!role || (strcmp(role, "user") != 0 && strcmp(role, "assistant") != 0 && strcmp(role, "system") != 0))
+        if (!role ||
+            (strcmp(role, "user") != 0 && strcmp(role, "assistant") != 0 && strcmp(role, "system") != 0))
             fields_wrong(f, "messages", "messages[%zu].role must be user or assistant", i);
         else if (json_is_string(content))
             add_message(a->messages, role, json_incref(content));
@@ -328,21 +333,23 @@ static void read_messages(ask *a, fields *f)
 // Their tools and tool_choice as OpenAI's, read by the common reader.
 static void read_tools(ask *a, fields *f)
 {
-    json_t *list = fields_array(f, "tools"), *choice = fields_object(f, "tool_choice"), *tool, *out = json_array();
+    json_t *list = fields_array(f, "tools"), *choice = fields_object(f, "tool_choice"), *tool,
+           *out = json_array();
     size_t i;
-    json_array_foreach(list, i, tool)
-        json_array_append_new(out, json_pack("{s:s, s:{s:O?, s:O?, s:O?}}", "type", "function", "function", "name",
-                                             json_object_get(tool, "name"), "description",
-                                             json_object_get(tool, "description"), "parameters",
-                                             json_object_get(tool, "input_schema")));
+    json_array_foreach(list, i, tool) json_array_append_new(
+        out, json_pack("{s:s, s:{s:O*, s:O*, s:O*}}", "type", "function", "function", "name",
+                       json_object_get(tool, "name"), "description", json_object_get(tool, "description"),
+                       "parameters", json_object_get(tool, "input_schema")));
     const char *type = json_string_value(json_object_get(choice, "type"));
     json_t *as_openai = json_object();
     if (json_array_size(out))
         json_object_set(as_openai, "tools", out);
     if (type && strcmp(type, "tool") == 0)
-        json_object_set_new(as_openai, "tool_choice", json_pack("{s:O?}", "name", json_object_get(choice, "name")));
+        json_object_set_new(as_openai, "tool_choice",
+                            json_pack("{s:O*}", "name", json_object_get(choice, "name")));
     else if (type)
-        json_object_set_new(as_openai, "tool_choice", json_string(strcmp(type, "any") == 0 ? "required" : type));
+        json_object_set_new(as_openai, "tool_choice",
+                            json_string(strcmp(type, "any") == 0 ? "required" : type));
     if (json_is_true(json_object_get(choice, "disable_parallel_tool_use")))
         json_object_set_new(as_openai, "parallel_tool_calls", json_false());
     fields part = fields_of(as_openai);

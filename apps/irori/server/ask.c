@@ -396,6 +396,8 @@ static int make_grammar(ask *a, err *e)
     // A call that must be made is still made, with arguments that are not held to a schema nobody asked to be strict.
     if (rc == ST_UNSUPPORTED && a->forced[0] && !a->strict_call)
         return chat_force_call(a, e);
+    if (rc == ST_FORMAT || rc == ST_LIMIT)
+        rc = e->code = ST_INVALID;  // of the request
     if (rc)
         err_prefix(e, "%s", a->grammar_field);
     return rc;

@@ -147,7 +147,7 @@ static int open_model(const models *x, entry *m, err *e)
         rc = irori_scheduler_new(&o.scheduler, o.m, &so, (irori_error *)(void *)e);
     if (rc) {
         irori_model_close(o.m);
-        return rc;
+        return e->code = rc == ST_NOMEM ? rc : ST_FORMAT;  // whatever it is, it is not the client's mistake
     }
     irori_model_get_info(o.m, &o.info);
     m->chat_template = template_of(m->path);

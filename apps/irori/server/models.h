@@ -41,8 +41,8 @@ void models_stop(models *x);
 void models_free(models *x);
 
 // Finds the model (NULL or "": the first one; ":latest" is dropped) and opens it if need be, which may take long.
-// keep_alive: seconds from its release on; NAN: as it was. ST_NOTFOUND, ST_LIMIT (no room beside those in use), and
-// what opening says. *loaded: seconds it took.
+// keep_alive: seconds from its release on; NAN: as it was. ST_NOTFOUND, ST_NOMEM (no room beside those in use),
+// ST_FORMAT (the file cannot be used). *loaded: seconds it took.
 int models_use(models *x, const char *name, double keep_alive, const models_open **out, double *loaded,
                err *e);
 void models_release(models *x, const models_open *m);

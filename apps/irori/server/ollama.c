@@ -50,8 +50,8 @@ static void put_call(const ask_call *call, json_writer *w)
 }
 
 // A message (of chat) or response (of generate) with these texts; the calls from `first` on.
-static void put_texts(ask *a, ask_choice *c, json_writer *w, const char *text, size_t n, const char *thought, size_t n_thought,
-                      int first)
+static void put_texts(ask *a, ask_choice *c, json_writer *w, const char *text, size_t n, const char *thought,
+                      size_t n_thought, int first)
 {
     if (is_chat(a)) {
         json_key(w, "message");
@@ -122,7 +122,8 @@ static void ollama_part(ask *a, ask_choice *c, calls_part part, const char *p, s
         return;  // a call is told whole
     line_begin(a, &w);
     bool text = part == CALLS_TEXT, thought = part == CALLS_REASONING;
-    put_texts(a, c, &w, text ? p : "", text ? n : 0, p, thought ? n : 0, part == CALLS_END ? c->n_calls - 1 : c->n_calls);
+    put_texts(a, c, &w, text ? p : "", text ? n : 0, p, thought ? n : 0,
+              part == CALLS_END ? c->n_calls - 1 : c->n_calls);
     put_logprobs(a, c, &w);
     put_false(&w);
     line_send(a, &w);
@@ -146,8 +147,8 @@ static void ollama_done(ask *a)
         http_end(a->r);
         return;
     }
-    put_texts(a, c, &w, c->text.len ? c->text.data : "", c->text.len, c->reasoning.len ? c->reasoning.data : "",
-              c->reasoning.len, 0);
+    put_texts(a, c, &w, c->text.len ? c->text.data : "", c->text.len,
+              c->reasoning.len ? c->reasoning.data : "", c->reasoning.len, 0);
     put_logprobs(a, c, &w);
     put_end(a, c, &w);
     json_end(&w);
@@ -479,7 +480,8 @@ void route_ollama_version(incoming *c)
 
 void route_ollama_missing(incoming *c)
 {
-    answer_error(c->r, c->family, 501, NULL, NULL,
-                 "%s is not supported: models are files of the folder given with --models-dir; put them there or remove them",
-                 http_path(c->r));
+    answer_error(
+        c->r, c->family, 501, NULL, NULL,
+        "%s is not supported: models are files of the folder given with --models-dir; put them there or remove them",
+        http_path(c->r));
 }

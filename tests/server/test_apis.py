@@ -1,0 +1,252 @@
+"""The other APIs: Ollama's, Anthropic's, llama-server's; models on demand; metrics."""
+import json
+import pathlib
+import re
+import tempfile
+import time
+import unittest
+
+import serving
+from serving import DRAFT, NAME, WEATHER
+
+TASKS = "List the tasks as JSON: buy tamo on Friday, buy rilu on Monday."
+TASKS_ANSWER = '[{"task": "buy tamo", "day": "Friday"}, {"task": "buy rilu", "day": "Monday"}]'
+USER = [{"role": "user", "content": TASKS}]
+GREEDY = {"temperature": 0}
+RAIN = [{"role": "user", "content": "What is the weather in Nagoli?"}]
+
+
+class Ollama(serving.Case):
+    def test_home_and_version(self):
+        self.assertEqual(self.answers(200, "/", None, "GET"), "Ollama is running")
+        self.assertIn("version", self.answers(200, "/api/version", None, "GET"))
+
+    def test_chat(self):
+        body = {"model": NAME, "messages": USER, "options": GREEDY}
+        a = self.answers(200, "/api/chat", dict(body, stream=False))
+        self.assertEqual(a["message"], {"role": "assistant", "content": TASKS_ANSWER})
+        self.assertEqual((a["done"], a["done_reason"]), (True, "stop"))
+        for key in ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration"):
+            self.assertIsInstance(a[key], int)
+        self.assertRegex(a["created_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
+        lines = self.server.lines("/api/chat", body)
+        self.assertEqual("".join(x["message"]["content"] for x in lines), TASKS_ANSWER)
+        self.assertEqual([x["done"] for x in lines], [False] * (len(lines) - 1) + [True])
+
+    def test_generate(self):
+        body = {"model": NAME + ":latest", "prompt": TASKS, "options": dict(GREEDY, num_predict=5)}
+        lines = self.server.lines("/api/generate", body)
+        whole = self.answers(200, "/api/generate", dict(body, stream=False))
+        self.assertEqual("".join(x["response"] for x in lines), whole["response"])
+        self.assertEqual(whole["done_reason"], "length")
+        raw = self.answers(200, "/api/generate", {"model": NAME, "prompt": f"<|im_start|>user\n{TASKS}<|im_end|>\n<|im_start|>assistant\n",
+                                                  "raw": True, "stream": False, "options": GREEDY})
+        self.assertEqual(raw["response"], TASKS_ANSWER)
+
+    def test_tools(self):
+        a = self.answers(200, "/api/chat", {"model": NAME, "messages": RAIN, "tools": [WEATHER], "options": GREEDY, "stream": False})
+        self.assertEqual(a["message"]["tool_calls"], [{"function": {"name": "get_weather", "arguments": {"city": "Nagoli"}}}])
+        lines = self.server.lines("/api/chat", {"model": NAME, "messages": RAIN, "tools": [WEATHER], "options": GREEDY})
+        calls = [c for x in lines for c in x["message"].get("tool_calls", [])]
+        self.assertEqual(calls, a["message"]["tool_calls"])
+        again = RAIN + [a["message"], {"role": "tool", "tool_name": "get_weather", "content": "21 degrees"}]
+        self.answers(200, "/api/chat", {"model": NAME, "messages": again, "options": {"num_predict": 5}, "stream": False})
+
+    def test_lists(self):
+        models = self.answers(200, "/api/tags", None, "GET")["models"]
+        self.assertEqual(models[0]["name"], NAME + ":latest")
+        self.assertEqual(models[0]["details"]["quantization_level"], "F16")
+        shown = self.answers(200, "/api/show", {"model": NAME})
+        self.assertEqual(shown["model_info"]["general.architecture"], "qwen3")
+        self.assertIn("tools", shown["capabilities"])
+        self.assertEqual(self.answers(200, "/api/ps", None, "GET")["models"][0]["model"], NAME + ":latest")
+
+    def test_loading_only(self):
+        a = self.answers(200, "/api/generate", {"model": NAME})
+        self.assertEqual((a["done"], a["done_reason"], a["response"]), (True, "load", ""))
+
+    def test_errors(self):
+        for status, path, body in ((404, "/api/chat", {"model": "other", "messages": USER}), (400, "/api/chat", {"messages": USER}),
+                                   (400, "/api/chat", {"model": NAME, "messages": USER, "options": {"temperature": "hot"}}),
+                                   (400, "/api/chat", {"model": NAME, "messages": USER, "format": "xml"}),
+                                   (400, "/api/chat", {"model": NAME, "messages": USER, "keep_alive": "soon"}),
+                                   (400, "/api/generate", {"model": NAME, "prompt": "a", "images": ["AAAA"]}),
+                                   (404, "/api/show", {"model": "other"}), (501, "/api/pull", {"model": "x"}),
+                                   (501, "/api/create", {"model": "x"}), (501, "/api/copy", {"source": "x"})):
+            value = self.answers(status, path, body)
+            self.assertEqual(list(value), ["error"], path)
+            self.assertIsInstance(value["error"], str)
+        self.answers(501, "/api/delete", {"model": NAME}, "DELETE")
+
+
+class Anthropic(serving.Case):
+    def body(self, **more):
+        return dict({"model": NAME, "max_tokens": 100, "messages": USER, "temperature": 0}, **more)
+
+    def test_a_message(self):
+        a = self.answers(200, "/v1/messages", self.body())
+        self.assertEqual(a["content"], [{"type": "text", "text": TASKS_ANSWER}])
+        self.assertEqual((a["type"], a["role"], a["stop_reason"], a["stop_sequence"]), ("message", "assistant", "end_turn", None))
+        self.assertGreater(a["usage"]["output_tokens"], 5)
+        a = self.answers(200, "/v1/messages", self.body(stop_sequences=["Friday"]))
+        self.assertEqual((a["stop_reason"], a["stop_sequence"]), ("stop_sequence", "Friday"))
+        self.assertEqual(self.answers(200, "/v1/messages", self.body(max_tokens=2))["stop_reason"], "max_tokens")
+
+    def test_a_stream(self):
+        events = self.server.events("/v1/messages", self.body(stream=True))
+        self.assertTrue(all(name == data["type"] for name, data in events))
+        names = [name for name, _ in events]
+        self.assertEqual(names[:3], ["message_start", "ping", "content_block_start"])
+        self.assertEqual(names[-3:], ["content_block_stop", "message_delta", "message_stop"])
+        self.assertEqual(set(names[3:-3]), {"content_block_delta"})
+        text = "".join(d["delta"]["text"] for n, d in events if n == "content_block_delta")
+        self.assertEqual(text, TASKS_ANSWER)
+
+    def test_tools(self):
+        tool = {"name": "get_weather", "description": "Weather", "input_schema": WEATHER["function"]["parameters"]}
+        a = self.answers(200, "/v1/messages", self.body(messages=RAIN, tools=[tool]))
+        use = a["content"][-1]
+        self.assertEqual((use["type"], use["name"], use["input"], a["stop_reason"]), ("tool_use", "get_weather", {"city": "Nagoli"}, "tool_use"))
+        events = self.server.events("/v1/messages", self.body(messages=RAIN, tools=[tool], stream=True))
+        starts = [d["content_block"] for n, d in events if n == "content_block_start"]
+        self.assertEqual([s["type"] for s in starts], ["tool_use"])
+        partial = "".join(d["delta"]["partial_json"] for n, d in events if n == "content_block_delta")
+        self.assertEqual(json.loads(partial), {"city": "Nagoli"})
+        again = RAIN + [{"role": "assistant", "content": a["content"]},
+                        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use["id"], "content": "21 degrees"}]}]
+        self.answers(200, "/v1/messages", self.body(messages=again, tools=[tool], max_tokens=5))
+
+    def test_counting(self):
+        counted = self.answers(200, "/v1/messages/count_tokens", {"model": NAME, "messages": USER, "system": "Be brief."})
+        usage = self.answers(200, "/v1/messages", self.body(system=[{"type": "text", "text": "Be brief."}]))["usage"]
+        self.assertEqual(counted["input_tokens"], usage["input_tokens"] + usage["cache_read_input_tokens"])
+
+    def test_errors(self):
+        for status, body in ((400, {"model": NAME, "messages": USER}), (400, self.body(max_tokens=0)), (400, self.body(messages=[])),
+                             (400, self.body(messages=[{"role": "user", "content": 5}])), (404, self.body(model="other")),
+                             (400, self.body(messages=[{"role": "user", "content": [{"type": "image", "source": {}}]}])),
+                             (400, self.body(tools=[{"name": "a b"}])), (400, self.body(tool_choice={"type": "tool", "name": "x"}))):
+            e = self.answers(status, "/v1/messages", body)
+            self.assertEqual(e["type"], "error")
+            self.assertIn(e["error"]["type"], ("invalid_request_error", "not_found_error"))
+
+
+class Native(serving.Case):
+    def test_completion(self):
+        body = {"prompt": "The river", "n_predict": 6, "temperature": 0}
+        a = self.answers(200, "/completion", body)
+        self.assertEqual((a["stop"], a["stop_type"], a["tokens_predicted"]), (True, "limit", 6))
+        for key in ("prompt_n", "prompt_ms", "predicted_n", "predicted_per_second", "cache_n"):
+            self.assertIn(key, a["timings"])
+        text = "".join(d["content"] for _, d in self.server.events("/completion", dict(body, stream=True)))
+        self.assertEqual(text, a["content"])
+        probabilities = self.answers(200, "/completion", dict(body, n_probs=2))["completion_probabilities"]
+        self.assertEqual(len(probabilities), 6)
+
+    def test_tokens(self):
+        ids = self.answers(200, "/tokenize", {"content": "日本語 text<|im_end|>", "parse_special": False})["tokens"]
+        self.assertEqual(self.answers(200, "/detokenize", {"tokens": ids})["content"], "日本語 text<|im_end|>")
+        special = self.answers(200, "/tokenize", {"content": "<|im_end|>"})["tokens"]
+        self.assertEqual(len(special), 1)
+        pieces = self.answers(200, "/tokenize", {"content": "a river", "with_pieces": True})["tokens"]
+        self.assertEqual("".join(p["piece"] for p in pieces), "a river")
+        for tokens in ([-1], [999999], ["a"], "a", None):
+            self.answers(400, "/detokenize", {"tokens": tokens})
+
+    def test_templates(self):
+        prompt = self.answers(200, "/apply-template", {"messages": USER})["prompt"]
+        self.assertEqual(prompt, f"<|im_start|>user\n{TASKS}<|im_end|>\n<|im_start|>assistant\n")
+        count = self.answers(200, "/v1/chat/completions/input_tokens", {"messages": USER})["input_tokens"]
+        self.assertGreater(count, 20)
+
+    def test_infill_needs_words_for_it(self):
+        e = self.answers(400, "/infill", {"input_prefix": "a", "input_suffix": "b"})
+        self.assertIn("fill in", e["error"]["message"])
+
+    def test_grammar(self):
+        a = self.answers(200, "/completion", {"prompt": "Say", "grammar": 'root ::= "yes" | "no"', "n_predict": 20})
+        self.assertIn(a["content"], ("yes", "no"))
+        e = self.answers(400, "/completion", {"prompt": "Say", "grammar": "root ::= ("})
+        self.assertIn("grammar", e["error"]["message"])
+
+    def test_views(self):
+        self.assertEqual(self.answers(200, "/health", None, "GET"), {"status": "ok"})
+        self.assertEqual(len(self.answers(200, "/slots", None, "GET")), 8)
+        props = self.answers(200, "/props", None, "GET")
+        self.assertEqual((props["total_slots"], props["model_alias"]), (8, NAME))
+        self.assertEqual(self.answers(200, "/v1/models/" + NAME, None, "GET")["id"], NAME)
+        self.answers(404, "/v1/models/other", None, "GET")
+
+    def test_metrics(self):
+        self.answers(200, "/completion", {"prompt": "The river", "n_predict": 3})
+        text = self.answers(200, "/metrics", None, "GET")
+        seen = {}
+        for line in text.splitlines():
+            if line.startswith("#"):
+                self.assertRegex(line, r"^# (HELP|TYPE) irori_[a-z_]+ .+$")
+            else:
+                self.assertRegex(line, r'^irori_[a-z_]+(\{[a-z]+="[^"]*"(,le="[^"]*")?\})? [-+0-9.e]+$')
+                seen[line.rsplit(" ", 1)[0]] = float(line.rsplit(" ", 1)[1])
+        label = f'{{model="{NAME}"}}'
+        self.assertGreaterEqual(seen["irori_completion_tokens_total" + label], 3)
+        self.assertEqual(seen[f'irori_first_token_seconds_bucket{{model="{NAME}",le="+Inf"}}'], seen["irori_first_token_seconds_count" + label])
+
+
+class Several(unittest.TestCase):
+    def test_models_come_and_go(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for i in range(3):
+                (pathlib.Path(folder) / f"m{i}.gguf").symlink_to(DRAFT)
+            (pathlib.Path(folder) / "broken.gguf").write_bytes(b"GGUF nothing")
+            server = serving.Server("--quiet", "--models-dir", folder, "--keep-alive", "1", "--memory-budget", "60", "--ctx", "512",
+                                    "--slots", "1")
+
+            def ask(model, status=200, path="/api/generate", **more):
+                got, _, value = server.post(path, dict({"model": model, "prompt": "a", "stream": False,
+                                                        "options": {"num_predict": 2}}, **more))
+                self.assertEqual(got, status, value)
+
+            def running():
+                return {m["name"].removesuffix(":latest") for m in server.call("GET", "/api/ps")[2]["models"]}
+
+            try:
+                names = {m["id"] for m in server.call("GET", "/v1/models")[2]["data"]}
+                self.assertEqual(names, {NAME, "m0", "m1", "m2", "broken"})
+                self.assertEqual(running(), {NAME})
+                ask("m0", keep_alive=-1)
+                ask("m1", keep_alive="1h")
+                self.assertEqual(running(), {NAME, "m0", "m1"})
+                ask("broken", 500)
+                ask("m2")
+                until = time.monotonic() + serving.PATIENCE
+                while "m2" in running():
+                    self.assertLess(time.monotonic(), until)
+                    time.sleep(.1)
+                self.assertIn(NAME, running())
+                self.assertIn("m0", running())
+                ask("m0", prompt="", keep_alive=0)
+                self.assertNotIn("m0", running())
+                ask(NAME, 429, prompt="", keep_alive=0)  # stays
+                text = server.call("GET", "/metrics")[2]
+                self.assertRegex(text, r"(?m)^irori_model_loads_total 4$")
+            finally:
+                self.assertEqual(server.stop(), 0)
+
+    def test_a_budget(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for i in range(3):
+                (pathlib.Path(folder) / f"m{i}.gguf").symlink_to(DRAFT)
+            server = serving.Server("--quiet", "--models-dir", folder, "--memory-budget", "30", "--ctx", "256", "--slots", "1",
+                                    "--batch-size", "32", models=())
+            try:
+                for name in ("m0", "m1", "m2", "m0", "m1"):
+                    status, _, value = server.post("/completion", {"model": name, "prompt": "a", "n_predict": 1})
+                    self.assertEqual(status, 200, value)
+                    sizes = [m["size"] for m in server.call("GET", "/api/ps")[2]["models"]]
+                    self.assertLessEqual(sum(sizes), 30 << 20)
+            finally:
+                self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    serving.main()
