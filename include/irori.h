@@ -95,6 +95,8 @@ typedef struct irori_model_info {
     int layers, width, heads, kv_heads, head_dim, vocabulary;
     int trained_context, context, sessions, batch, threads;
     bool has_chat_template;
+    int embedding_width;  // > 0: irori_embed works, and sessions do not
+    bool ranks;           // irori_rerank works
     uint64_t kv_bytes_per_token;
     uint64_t activation_bytes,
         activation_bytes_unshared;  // planned buffers; what one buffer per value would take
@@ -396,6 +398,39 @@ typedef struct irori_scheduler_stats {
     irori_histogram first_token, between_tokens, queue;
 } irori_scheduler_stats;
 IRORI_API void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out);
+// ---- Texts as vectors, and ranked by a question ----------------------------------------------------------------
+typedef struct irori_text {
+    const char *data;  // UTF-8; control tokens in it are plain text
+    size_t bytes;
+} irori_text;
+
+typedef struct irori_embed_options {
+    bool truncate;   // cut a text that is longer than the context; otherwise it is refused (IRORI_LIMIT)
+    int dimensions;  // keep so many of the vectors' first numbers (models trained for it); default: all
+} irori_embed_options;
+
+typedef struct irori_embeddings {
+    float *vectors;  // [texts][width], each of length 1; irori_free
+    int width;
+    size_t tokens;  // that were run
+} irori_embeddings;
+
+// A vector for each text, by a model that gives them (irori_model_info.embedding_width > 0). What a text gives does not
+// depend on the texts beside it. Prefixes that a model wants ("query: ") are the caller's.
+IRORI_API int irori_embed(irori_model *m, const irori_text *texts, size_t count,
+                          const irori_embed_options *options, irori_embeddings *out, irori_error *error);
+
+typedef struct irori_rerank_options {
+    bool truncate;            // cut documents that do not fit into the context beside the query
+    const char *instruction;  // what makes a document right, for models that are told; NULL: that it answers
+} irori_rerank_options;
+
+// How well each document fits the query, 0..1, into scores[count]; by a model with irori_model_info.ranks. *tokens (may
+// be NULL): tokens of queries and documents together.
+IRORI_API int irori_rerank(irori_model *m, const irori_text *query, const irori_text *documents, size_t count,
+                           const irori_rerank_options *options, float *scores, size_t *tokens,
+                           irori_error *error);
+
 // ---- Making model files ----------------------------------------------------------------------------------------
 typedef struct irori_quantize_options {
     const char *type;  // "Q4_K_M"; irori_quantize_types lists them. NULL with target_bpw

@@ -20,11 +20,11 @@ typedef struct cli_options {
     bool no_guess;
     const char *draft;
     float oracle;
-    bool json, help, raw, special, man, memory, no_pin, no_repack, no_prefixes, cache;
-    int threads, ctx, batch_size;
+    bool json, help, raw, special, man, memory, truncate, no_pin, no_repack, no_prefixes, cache;
+    int threads, ctx, batch_size, dimensions;
     const char *cpu, *cache_dir, *lora;
     const char *kv, *kv_budget, *kv_dir;
-    const char *prompt, *system, *text, *file, *tools, *history;
+    const char *prompt, *system, *text, *file, *tools, *history, *query, *instruction;
     int max_tokens;
     float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;
     int top_k;
@@ -119,6 +119,8 @@ int cmd_info(const cli_options *o);
 int cmd_tokenize(const cli_options *o);
 int cmd_bench(const cli_options *o);
 int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
+int cmd_embed(const cli_options *o);
+int cmd_rerank(const cli_options *o);
 int cmd_eval(const cli_options *o);
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);

@@ -28,6 +28,14 @@ const cli_command cli_commands[] = {
     {"tokenize", "MODEL", "text to token ids", "text file special json threads ctx",
      "Without --text and --file the text is read from standard input. Control tokens are parsed only with --special. " NOTHING_TO_RUN,
      cmd_tokenize},
+    {"embed", "MODEL", "texts as vectors", "text file dimensions truncate json " MODEL_OPTIONS,
+     "Without --text each line of the file, or of standard input, is a text. Each vector is printed on a line, its numbers "
+     "with spaces between them.",
+     cmd_embed},
+    {"rerank", "MODEL", "order documents by a query", "query instruction file truncate json " MODEL_OPTIONS,
+     "Each line of the file, or of standard input, is a document. They are printed best first, each behind its score "
+     "(0..1) and its line number.",
+     cmd_rerank},
     {"bench", "[spec] MODEL", "measure speed and memory",
      "pp tg depth batch repetitions memory n draft oracle json " MODEL_OPTIONS,
      "pp: tokens a second of a prompt; tg: of generation. Every row is the median of the repetitions, with the least "
@@ -64,6 +72,11 @@ const cli_option cli_option_table[] = {
     {"tools", 0, CLI_TEXT, AT(tools), "FILE", "JSON array of tools the model may call", 0, 0},
     {"text", 0, CLI_TEXT, AT(text), "TEXT", "the text", 0, 0},
     {"file", 'f', CLI_TEXT, AT(file), "FILE", "read the text from a file; - is standard input", 0, 0},
+    {"query", 'q', CLI_TEXT, AT(query), "TEXT", "what the documents are to answer", 0, 0},
+    {"instruction", 0, CLI_TEXT, AT(instruction), "TEXT",
+     "what makes a document right, for models that are told (Qwen 3)", 0, 0},
+    {"dimensions", 0, CLI_INT, AT(dimensions), "N", "keep the vectors' first N numbers", 1, 1 << 20},
+    {"truncate", 0, CLI_FLAG, AT(truncate), NULL, "cut what is longer than the context", 0, 0},
     {"special", 0, CLI_FLAG, AT(special), NULL, "parse control tokens", 0, 0},
     {"history", 0, CLI_TEXT, AT(history), "FILE",
      "file of the lines typed (default: irori/history in the state folder); empty: none", 0, 0},

@@ -167,6 +167,10 @@ void irori_model_get_info(const irori_model *m, irori_model_info *out)
     out->sessions = x->sequences;
     out->batch = x->batch;
     out->threads = x->threads;
+    out->embedding_width = p->pooling == MODEL_POOL_NONE || p->pooling == MODEL_POOL_RANK
+                               ? 0
+                               : x->model.result_width;
+    out->ranks = api_ranks(m);
     out->kv_bytes_per_token = dev_kv_page_bytes(&x->model.kv) / DEV_PAGE;
     out->activation_bytes = layout.bytes;
     out->activation_bytes_unshared = layout.unshared;

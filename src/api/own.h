@@ -113,6 +113,24 @@ int api_grammar_forced(irori_session *s, tok_ids *ids, size_t room, err *e);
 int api_advance(irori_session *s, const int32_t *ids, size_t n, size_t room, err *e);
 void api_settle(irori_session *s);  // forgets what was guessed beyond the session's tokens
 
+// Copies what logits sessions have in the engine's buffer, before a run that is not theirs.
+int api_keep_logits(irori_model *m, err *e);
+
+// Token lists of several texts, for engine_texts; they lie in one array, so their places are set when it is whole.
+typedef struct api_texts {
+    tok_ids one;  // of the text that is being made: apart, as some tokenizers look at what stands before
+    tok_ids ids;  // of those that are whole
+    engine_text *text;
+    size_t count;
+} api_texts;
+int api_texts_new(api_texts *t, size_t most, err *e);
+int api_texts_end(api_texts *t, err *e);  // `one` is whole: it is taken and emptied
+const engine_text *api_texts_ready(api_texts *t);
+void api_texts_done(api_texts *t);
+
+// Whether irori_rerank works.
+bool api_ranks(const irori_model *m);
+
 // Ids in range, room in the context and the KV store: so that nothing runs when not all can.
 int api_check_fits(irori_session *s, const int32_t *ids, size_t count, err *e);
 

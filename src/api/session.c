@@ -209,7 +209,7 @@ static bool canceled(void *ctx)
 }
 
 // Sessions that do not take part in a run save their logits from it.
-static int keep_others(irori_model *m, err *e)
+int api_keep_logits(irori_model *m, err *e)
 {
     while (m->live) {
         irori_session *s = m->live;
@@ -238,7 +238,7 @@ int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits,
         if (rows[i].s->is_live)
             live_remove(rows[i].s);
     }
-    int rc = keep_others(m, e);
+    int rc = api_keep_logits(m, e);
     if (!rc)
         rc = engine_step(&m->engine, row, (int)n, logits, canceled, &run, e);
     if (rc)

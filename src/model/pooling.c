@@ -23,6 +23,9 @@ void build_pooling_params(build *b)
     if (!p->both_ways && (p->pooling == MODEL_POOL_MEAN || p->pooling == MODEL_POOL_CLS))
         build_fail(b, ST_UNSUPPORTED, "%s.pooling_type is %d; a decoder's is 3 (last) or 4 (rank)",
                    b->m->arch->name, p->pooling);
+    if (p->pooling == MODEL_POOL_RANK && p->both_ways && build_row_count(b, "token_types.weight") > 1)
+        build_fail(b, ST_UNSUPPORTED,
+                   "a ranker that tells query and document apart by token_types is not supported");
     if (p->pooling == MODEL_POOL_RANK && !ranks)
         build_fail(b, ST_FORMAT, "tensor cls.output.weight is missing, which a model that ranks needs");
 }

@@ -90,7 +90,7 @@ MODELS = {
         **MODERN_BERT, num_labels=1, classifier_pooling="cls")), MODERN, "rank"),
     "qwen3-embedding": ("qwen3", lambda: hf.Qwen3Model(hf.Qwen3Config(**{**NARROW, "head_dim": 32})), LLAMA, "last"),
     "qwen3-reranker": ("qwen3", lambda: hf.Qwen3ForSequenceClassification(hf.Qwen3Config(
-        **{**NARROW, "head_dim": 32}, num_labels=2)), LLAMA, "rank"),
+        **{**NARROW, "head_dim": 32, "max_position_embeddings": 1024}, num_labels=2)), LLAMA, "rank"),
 }
 
 
