@@ -167,6 +167,11 @@ uint32_t gram_config_one(gram *g, rx at, uint32_t list)
     return config_of(g, &(gram_thread){at, list}, 1, false);
 }
 
+uint32_t gram_config_many(gram *g, gram_thread *t, size_t n)
+{
+    return config_of(g, t, merge_threads(g, t, n), false);
+}
+
 // ---- Closure: all that can be matched next from a set of places ------------------------------------------------
 static void add_work(gram *g, uint32_t place, uint32_t list)
 {

@@ -42,7 +42,6 @@ typedef struct link {
 
 typedef struct parser {
     gram *g;
-    gram_lead lead;
     arena a;
     const char *s;
     size_t n, at;
@@ -487,7 +486,8 @@ static void settle(parser *p)
         for (size_t i = 0; i < p->n_link; i++)
             sorted[at[p->link[i].from + 1]++] = p->link[i].edge;
         for (uint32_t i = 1; i < g->n_place && !g->failed; i++)
-            gram_set_edges(g, i, sorted + at[i], at[i + 1] - at[i]);
+            if (at[i + 1] > at[i])
+                gram_set_edges(g, i, sorted + at[i], at[i + 1] - at[i]);
     } else {
         gram_lost(g, ST_NOMEM);
     }
@@ -505,20 +505,21 @@ static int build(parser *p)
         fold_rule(p, r, 0);
     for (size_t r = 0; r < p->n_rule; r++)
         p->rule[r].machine = gram_add_rule(g);
-    char **names = mem_calloc(MEM_GRAMMAR, p->n_rule + 1, sizeof *names);
+    char **names = mem_calloc(MEM_GRAMMAR, p->n_rule + 2, sizeof *names);
     if (!names)
         gram_lost(g, ST_NOMEM);
     for (size_t r = 0; r < p->n_rule && !g->failed; r++) {
         uint32_t start = gram_add_place(g, false), end = gram_add_place(g, true);
-        names[r] = arena_strndup(&p->a, p->rule[r].name, p->rule[r].n);
-        if (g->failed || !names[r])
+        char **name = &names[p->rule[r].machine];
+        *name = arena_strndup(&p->a, p->rule[r].name, p->rule[r].n);
+        if (g->failed || !*name)
             break;
         g->rule[p->rule[r].machine].start = start;
         emit(p, p->rule[r].body, start, end);
     }
     if (!g->failed)
         settle(p);
-    int rc = gram_machine_finish(g, p->rule[root].machine, p->lead, (const char *const *)names, p->e);
+    int rc = gram_machine_finish(g, p->rule[root].machine, (const char *const *)names, p->e);
     mem_free(names);
     return rc;
 }
@@ -528,8 +529,8 @@ int gram_compile_gbnf(gram **out, const gram_vocab *v, gram_lead lead, const cha
     *out = NULL;
     if (n > LONGEST)
         return err_set(e, ST_LIMIT, "a GBNF grammar of %zu bytes, allowed %d", n, LONGEST);
-    parser p = {.s = text, .n = n, .lead = lead, .e = e};
-    int rc = gram_machine_new(&p.g, v, e);
+    parser p = {.s = text, .n = n, .e = e};
+    int rc = gram_machine_new(&p.g, v, lead, e);
     if (rc)
         return rc;
     arena_init(&p.a, MEM_GRAMMAR);

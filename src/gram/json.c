@@ -1,27 +1,59 @@
-// Any JSON value.
+// JSON schemas, and any JSON at all, as grammars.
 #include <string.h>
 
-#include "gram/machine.h"
+#include "gram/schema.h"
 
-static const char grammar[] =
-    "root ::= ws value\n"
-    "value ::= object | array | string | number | \"true\" | \"false\" | \"null\"\n"
-    "object ::= \"{\" ws (pair (ws \",\" ws pair)* ws)? \"}\"\n"
-    "pair ::= string ws \":\" ws value\n"
-    "array ::= \"[\" ws (value (ws \",\" ws value)* ws)? \"]\"\n"
-    "string ::= \"\\\"\" ([^\\\"\\\\\\x00-\\x1F] | \"\\\\\" ([\\\"\\\\/bfnrt] | \"u\" [0-9a-fA-F]{4}))* \"\\\"\"\n"
-    "number ::= \"-\"? (\"0\" | [1-9] [0-9]*) (\".\" [0-9]+)? ([eE] [-+]? [0-9]+)?\n"
-    "ws ::= [ \\t\\n\\r]{0,32}\n";
+// Blanks between the parts of a JSON text. They are bounded: a model that only writes blanks must come to an end.
+enum { MOST_BLANKS = 32 };
+
+// The expressions that all schemas share.
+static int prepare(schema *s)
+{
+    gram *g = s->g;
+    rx_pool *p = &g->rx;
+    rx_set blank = {{(uint64_t)1 << ' ' | 1 << '\t' | 1 << '\n' | 1 << '\r'}};
+    s->blank = rx_repeat(p, rx_of_set(p, &blank), 0, MOST_BLANKS);
+    s->quote = rx_byte(p, '"');
+    s->open_brace = rx_byte(p, '{');
+    s->open_bracket = rx_byte(p, '[');
+    s->any_char = pattern_json_char(p);
+    s->short_char = pattern_any(p, PATTERN_JSON);
+    g->body[GRAM_BODY_ANY] = rx_repeat(p, s->any_char, 0, RX_MANY);
+    g->body[GRAM_BODY_SHORT] = rx_repeat(p, s->short_char, 0, RX_MANY);
+    g->objects = object_new(g, s->blank);
+    return g->objects && !g->failed && !p->failed ? ST_OK
+                                                  : err_set(s->e, ST_NOMEM, "no memory for a JSON schema");
+}
+
+int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, const char *text, size_t n,
+                             err *e)
+{
+    schema s = {.e = e};
+    *out = NULL;
+    int rc = gram_machine_new(&s.g, v, lead, e);
+    if (rc)
+        return rc;
+    rc = prepare(&s);
+    if (!rc)
+        rc = schema_load(&s, text, n);
+    uint32_t root = GRAM_ABSENT;
+    if (!rc && !json_is_object(s.root) && !json_is_boolean(s.root))
+        rc = err_set(e, ST_FORMAT, "JSON schema: neither an object nor true or false");
+    if (!rc) {
+        root = schema_rule(&s, &(schema_literal){s.root, false}, 1);
+        rc = root == GRAM_ABSENT ? err_set(e, ST_NOMEM, "no memory for a JSON schema") : schema_build(&s);
+    }
+    if (!rc)
+        rc = schema_finish(&s, root);
+    schema_unload(&s);
+    if (rc)
+        gram_free(s.g);
+    else
+        *out = s.g;
+    return rc;
+}
 
 int gram_compile_json(gram **out, const gram_vocab *v, gram_lead lead, err *e)
 {
-    return gram_compile_gbnf(out, v, lead, grammar, sizeof grammar - 1, e);
-}
-
-int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, const char *schema, size_t n,
-                             err *e)
-{
-    (void)v, (void)lead, (void)schema, (void)n;
-    *out = NULL;
-    return err_set(e, ST_UNSUPPORTED, "JSON schemas are not supported");
+    return gram_compile_json_schema(out, v, lead, "true", 4, e);
 }

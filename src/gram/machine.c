@@ -12,7 +12,26 @@ int gram_lost(gram *g, int why)
     return g->failed;
 }
 
-int gram_machine_new(gram **out, const gram_vocab *v, err *e)
+// Makes the rule of a whole text: what stands before the sentence, and the sentence, which `root` will be.
+static void begin_text(gram *g, gram_lead lead)
+{
+    char name[GRAM_CONTROL_BYTES];
+    rx until = RX_EMPTY;
+    if (lead.token >= 0 && lead.n) {
+        gram_control_name((uint32_t)lead.token, name);
+        until = rx_until(&g->rx, name, sizeof name, false);
+    } else if (lead.n) {
+        until = rx_until(&g->rx, lead.word, lead.n, false);
+    }
+    uint32_t from = gram_add_place(g, false);
+    g->entry = gram_add_rule(g);
+    g->before_root = gram_add_place(g, false);
+    gram_set_edges(g, from, &(gram_edge){GRAM_MATCH, until, g->before_root}, 1);
+    if (!g->failed)
+        g->rule[g->entry].start = from;
+}
+
+int gram_machine_new(gram **out, const gram_vocab *v, gram_lead lead, err *e)
 {
     *out = NULL;
     gram *g = mem_calloc(MEM_GRAMMAR, 1, sizeof *g);
@@ -36,6 +55,7 @@ int gram_machine_new(gram **out, const gram_vocab *v, err *e)
     g->list[g->n_list++] = (gram_list){0, 1, GRAM_ABSENT};
     g->config[g->n_config++] = (gram_config){0};  // GRAM_DEAD
     g->config[g->n_config++] = (gram_config){0};  // GRAM_DONE
+    begin_text(g, lead);
     *out = g;
     return ST_OK;
 }
@@ -350,7 +370,7 @@ static int rank_rules(gram *g, const char *const *names, err *e)
                 e, ST_UNSUPPORTED,
                 "rule \"%s\" begins with itself, perhaps through other rules (left recursion): write it as "
                 "a repetition",
-                names ? names[circle] : "?");
+                names[circle]);
     }
     mem_free(k.mark);
     mem_free(k.work);
@@ -360,32 +380,13 @@ static int rank_rules(gram *g, const char *const *names, err *e)
     return rc;
 }
 
-// A rule of what stands before the root, and the root.
-static uint32_t put_lead(gram *g, uint32_t root, gram_lead lead)
+int gram_machine_finish(gram *g, uint32_t root, const char *const *names, err *e)
 {
-    char name[GRAM_CONTROL_BYTES];
-    const char *word = lead.word;
-    size_t n = lead.n;
-    if (lead.token >= 0) {
-        gram_control_name((uint32_t)lead.token, name);
-        word = name;
-        n = sizeof name;
-    }
-    rx until = rx_until(&g->rx, word, n, false);
-    uint32_t from = gram_add_place(g, false), middle = gram_add_place(g, false), to = gram_add_place(g, true);
-    uint32_t rule = gram_add_rule(g);
-    gram_set_edges(g, from, &(gram_edge){GRAM_MATCH, until, middle}, 1);
-    gram_set_edges(g, middle, &(gram_edge){GRAM_CALL, root, to}, 1);
-    if (!g->failed)
-        g->rule[rule].start = from;
-    return rule;
-}
-
-int gram_machine_finish(gram *g, uint32_t root, gram_lead lead, const char *const *names, err *e)
-{
-    if (lead.n)
-        root = put_lead(g, root, lead);
-    rx_freeze(&g->rx);
+    uint32_t to = gram_add_place(g, true);
+    gram_set_edges(g, g->before_root, &(gram_edge){GRAM_CALL, root, to}, 1);
+    root = g->entry;
+    if (!g->rx.frozen)
+        rx_freeze(&g->rx);
     if (g->rx.failed)
         gram_lost(g, g->rx.failed);
     if (!g->failed)

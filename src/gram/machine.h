@@ -86,7 +86,8 @@ struct gram {
     size_t n_place, place_cap, n_edge, edge_cap, n_rule, rule_cap, n_frame, frame_cap, n_list, list_cap;
     size_t n_thread, thread_cap, n_config, config_cap;
     gram_index lists, configs;
-    uint32_t start;  // configuration of an empty text
+    uint32_t entry, before_root;  // rule of a whole text; its place before the sentence
+    uint32_t start;               // configuration of an empty text
     arena rows;
     // Scratch of closures and steps.
     gram_frame *work, *seen;
@@ -103,7 +104,7 @@ struct gram {
 };
 
 // machine.c
-int gram_machine_new(gram **out, const gram_vocab *v, err *e);
+int gram_machine_new(gram **out, const gram_vocab *v, gram_lead lead, err *e);
 uint32_t gram_add_place(gram *g, bool final);                      // without edges; 0 when it failed
 uint32_t gram_add_lazy_place(gram *g, uint32_t seed, bool final);  // edges come from gram_unfold
 // All edges of a place in one go.
@@ -111,8 +112,8 @@ void gram_set_edges(gram *g, uint32_t place, const gram_edge *list, size_t n);
 uint32_t gram_add_rule(gram *g);  // without a start
 int gram_lost(gram *g, int why);  // notes a failure; returns it
 // The rules are complete: ranks them, takes out what can match nothing, and makes the first configuration.
-// ST_INVALID: no text at all fits; ST_UNSUPPORTED: left recursion.
-int gram_machine_finish(gram *g, uint32_t root, gram_lead lead, const char *const *names, err *e);
+// ST_INVALID: no text at all fits; ST_UNSUPPORTED: left recursion, naming the rule out of `names`.
+int gram_machine_finish(gram *g, uint32_t root, const char *const *names, err *e);
 
 // object.c: the edges of a lazy place.
 void gram_unfold(gram *g, uint32_t place);
@@ -127,8 +128,9 @@ static inline uint32_t gram_step(gram *g, uint32_t config, uint8_t byte)
     const uint32_t *row = g->config[config].row;
     return row && row[cls] != GRAM_ABSENT ? row[cls] : gram_config_step(g, config, cls);
 }
-// The configuration of one thread.
+// The configuration of one thread; of n of them, not in g->thread, which it sorts.
 uint32_t gram_config_one(gram *g, rx at, uint32_t list);
+uint32_t gram_config_many(gram *g, gram_thread *t, size_t n);
 
 // mask.c: the tokens allowed in a configuration, [vocab->words]; NULL when the grammar failed.
 const uint32_t *gram_mask_of(gram *g, uint32_t config);

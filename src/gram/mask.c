@@ -127,47 +127,53 @@ static body body_of(gram *g, rx at)
     return b;
 }
 
-static void fill(gram *g, uint32_t config, uint32_t *bits);
-
-static void fill_free_string(gram *g, uint32_t config, int kind, uint32_t *bits)
+// Adds what fits the configuration of one thread inside a free string.
+static void add_free_string(gram *g, uint32_t config, int kind, uint32_t *bits)
 {
     const gram_body *b = &g->vocab->body[kind];
-    memcpy(bits, b->mask, g->vocab->words * sizeof *bits);
+    for (size_t i = 0; i < g->vocab->words; i++)
+        bits[i] |= b->mask[i];
     walk(g, &b->after, gram_step(g, config, '"'), bits);
 }
 
-// Masks of configurations with a thread inside a string; false when there is none.
+// A string with bounds: whole characters by their number, the rest by a walk.
+static void add_bounded_string(gram *g, uint32_t config, uint32_t most, uint32_t *bits)
+{
+    const gram_vocab *v = g->vocab;
+    size_t len = MIN(most, v->longest_plain);
+    while (!v->plain[len])
+        len--;
+    memcpy(bits, v->plain[len], v->words * sizeof *bits);
+    walk(g, &v->rest, config, bits);
+}
+
+// Masks of configurations with threads inside strings; false when there is none.
 static bool fill_string(gram *g, uint32_t config, uint32_t *bits)
 {
     const gram_config c = g->config[config];
-    const gram_vocab *v = g->vocab;
-    for (uint32_t i = 0; i < c.n; i++) {
+    gram_thread base[8];  // threads inside a string, freed of bounds and exceptions
+    size_t n = 0;
+    bool same = true;  // the base allows the same tokens
+    for (uint32_t i = 0; i < c.n && n < COUNT_OF(base); i++) {
         gram_thread t = g->thread[c.thread + i];
         body b = body_of(g, t.at);
         if (b.kind == GRAM_BODIES)
             continue;
-        bool free = b.least == 0 && (b.most == RX_MANY || (b.most >= v->deepest && !b.but));
-        if (free && c.n == 1 && !b.but) {
-            fill_free_string(g, config, b.kind, bits);
+        // A bound that no token can reach is none.
+        bool far = b.least == 0 && b.most >= g->vocab->deepest;
+        if (c.n == 1 && !b.but && !far) {
+            add_bounded_string(g, config, b.most, bits);
             return true;
         }
-        if (free && b.most == RX_MANY) {
-            uint32_t base = gram_config_one(g, b.free, t.list);
-            fill_free_string(g, base, b.kind, bits);
-            walk_apart(g, config, base, bits);
-            return true;
-        }
-        if (c.n == 1 &&
-            !b.but) {  // a string with bounds: whole characters by their number, the rest by a walk
-            size_t most = MIN(b.most, v->longest_plain);
-            while (!v->plain[most])
-                most--;
-            memcpy(bits, v->plain[most], v->words * sizeof *bits);
-            walk(g, &v->rest, config, bits);
-            return true;
-        }
+        if (!far || (b.most != RX_MANY && (c.n > 1 || b.but)))
+            continue;
+        base[n++] = (gram_thread){b.free, t.list};
+        same = same && !b.but;
+        add_free_string(g, gram_config_one(g, b.free, t.list), b.kind, bits);
     }
-    return false;
+    if (n && !(same && n == c.n))
+        walk_apart(g, config, gram_config_many(g, base, n), bits);
+    return n > 0;
 }
 
 static void fill(gram *g, uint32_t config, uint32_t *bits)

@@ -5,7 +5,7 @@ int gram_compile_regex(gram **out, const gram_vocab *v, gram_lead lead, const ch
 {
     gram *g;
     rx all = RX_NONE;
-    int rc = gram_machine_new(&g, v, e);
+    int rc = gram_machine_new(&g, v, lead, e);
     *out = NULL;
     if (rc)
         return rc;
@@ -15,7 +15,7 @@ int gram_compile_regex(gram **out, const gram_vocab *v, gram_lead lead, const ch
         gram_set_edges(g, from, &(gram_edge){GRAM_MATCH, all, to}, 1);
         if (!g->failed)
             g->rule[rule].start = from;
-        rc = gram_machine_finish(g, rule, lead, NULL, e);
+        rc = gram_machine_finish(g, rule, NULL, e);
     }
     if (rc)
         gram_free(g);

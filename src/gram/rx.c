@@ -5,7 +5,7 @@
 #include <string.h>
 
 // A derivative recurses to this depth at most; some 200 bytes of stack each.
-enum { DEPTH = 4000, DEFAULT_LIMIT = 1 << 20, ALIVE_LIMIT = 200000 };
+enum { DEPTH = 4000, DEFAULT_LIMIT = 1 << 20, ALIVE_LIMIT = 20000 };
 
 typedef struct node_key {
     uint32_t op, a, b, c;
@@ -518,33 +518,44 @@ static bool visit(rx_pool *p, rx a)
     return true;
 }
 
-// Looks for a nullable derivative, depth first; when none is found, all that was seen is dead.
+// Puts a on the path of a search; its first class is tried next.
+static void enter(rx_pool *p, size_t *n, rx a)
+{
+    if (!gram_grow(&p->stack, &p->stack_cap, *n + 1, sizeof *p->stack)) {
+        rx_lost(p, ST_NOMEM);
+        return;
+    }
+    p->stack[(*n)++] = a;
+    p->stack[(*n)++] = 0;
+}
+
+// Looks for a nullable derivative, depth first. The path to it is alive; when there is none, all that was seen is
+// dead.
 static bool search(rx_pool *p, rx from)
 {
     size_t n = 0, visited = 0;
     p->round++;
     visit(p, from);
-    if (!gram_grow(&p->stack, &p->stack_cap, n, sizeof *p->stack)) {
-        rx_lost(p, ST_NOMEM);
-        return false;
-    }
-    p->stack[n++] = from;
+    enter(p, &n, from);
     while (n > 0 && !p->failed) {
-        rx a = p->stack[--n];
+        rx a = p->stack[n - 2];
+        uint32_t c = p->stack[n - 1]++;
+        if (c >= (uint32_t)p->n_cls) {
+            n -= 2;
+            continue;
+        }
+        rx d = rx_step(p, a, (int)c);
+        const rx_node *k = &p->node[d];
+        if (k->nullable || k->life == 1 || (k->sure && d != RX_NONE)) {
+            for (; n > 0; n -= 2)
+                p->node[p->stack[n - 2]].life = 1;
+            return true;
+        }
+        if (k->life == 2 || d == RX_NONE || !visit(p, d))
+            continue;
         if (++visited > ALIVE_LIMIT)
             rx_lost(p, ST_LIMIT);
-        for (int c = 0; c < p->n_cls && !p->failed; c++) {
-            rx d = rx_step(p, a, c);
-            const rx_node *k = &p->node[d];
-            if (k->nullable || k->life == 1 || (k->sure && d != RX_NONE))
-                return true;
-            if (k->life == 2 || d == RX_NONE || !visit(p, d))
-                continue;
-            if (!gram_grow(&p->stack, &p->stack_cap, n, sizeof *p->stack))
-                rx_lost(p, ST_NOMEM);
-            else
-                p->stack[n++] = d;
-        }
+        enter(p, &n, d);
     }
     return false;
 }
