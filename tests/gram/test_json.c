@@ -327,8 +327,9 @@ static void run_draft(const char *draft, size_t *compiled, size_t *refused, size
     if (!d)
         skip();
     for (struct dirent *x; (x = readdir(d));) {
-        // format.json asks that formats be ignored; irori checks them.
-        if (!by_name(x->d_name, ".json") || by_name(x->d_name, "format.json"))
+        // format.json asks that formats be ignored, vocabulary.json that keywords be: irori checks them.
+        if (!by_name(x->d_name, ".json") || by_name(x->d_name, "format.json") ||
+            by_name(x->d_name, "vocabulary.json"))
             continue;
         snprintf(path, sizeof path, "%s/%s", dir, x->d_name);
         json_t *file = json_load_file(path, 0, NULL), *group, *test;
