@@ -454,6 +454,31 @@ typedef struct irori_quantize_report {
 // which the same call goes on; any other failure leaves nothing. report may be NULL. Any thread.
 IRORI_API int irori_quantize(const char *in, const char *out, const irori_quantize_options *options,
                              irori_quantize_report *report, irori_error *error);
+typedef struct irori_convert_options {
+    const char *type;  // of the matrices: "f16" (the default), "bf16" or "f32"
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);  // bytes of the result; false stops
+    void *ctx;
+} irori_convert_options;
+
+// Makes a GGUF file of a folder of a Hugging Face model: safetensors (one file or several; GPTQ and AWQ of 4 bits are
+// decoded), config.json, tokenizer.json or tokenizer.model, chat template. Any failure leaves no file.
+IRORI_API int irori_convert(const char *dir, const char *out, const irori_convert_options *options,
+                            irori_error *error);
+
+typedef struct irori_imatrix_options {
+    int threads;      // default: the processors this process may use
+    int context;      // tokens of a window; default 512
+    int chunks;       // most windows; default: the whole text
+    const char *cpu;  // as in irori_model_options
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);  // tokens; false stops
+    void *ctx;
+} irori_imatrix_options;
+
+// Runs the model of the file `path` over a text and writes to `out`, for each matrix, the mean square of what each of its columns was
+// multiplied with: what irori_quantize and llama.cpp's quantizer take as importance. source: where the text came from, for
+// the record.
+IRORI_API int irori_imatrix(const char *path, const char *text, size_t bytes, const char *source,
+                            const char *out, const irori_imatrix_options *options, irori_error *error);
 // Names of all types, separated by spaces; free with irori_free. NULL without memory.
 IRORI_API char *irori_quantize_types(void);
 

@@ -37,6 +37,7 @@ typedef struct cli_options {
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;
     const char *models_dir, *host, *api_key, *origins, *tls_cert, *tls_key;
     bool always_on, log_prompts, quiet;
+    int chunks;
     float target_bpw;
 } cli_options;
 
@@ -124,6 +125,8 @@ int cmd_rerank(const cli_options *o);
 int cmd_eval(const cli_options *o);
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
+int cmd_convert(const cli_options *o);
+int cmd_imatrix(const cli_options *o);
 int cmd_help(const cli_options *o);
 int cmd_completion(const cli_options *o);
 

@@ -57,6 +57,14 @@ const cli_command cli_commands[] = {
      "The first MODEL is the default and stays open; others are opened when asked for and closed when unused. Listens "
      "on this machine only; for another --host an API key is needed. docs/SERVER.md has the routes.",
      cmd_serve},
+    {"convert", "DIR OUT", "a model file from a Hugging Face folder", "type",
+     "DIR holds config.json, safetensors files and a tokenizer. --type is f16 (the default), bf16 or f32. GPTQ and AWQ "
+     "weights of 4 bits are decoded; MXFP4 experts stay as they are.",
+     cmd_convert},
+    {"imatrix", "MODEL", "measure which columns of the weights matter", "file output chunks ctx threads cpu",
+     "Runs the model over the text of --file in windows of --ctx tokens (default 512) and writes what `irori quantize "
+     "--imatrix` reads. A few hundred kilobytes of text like that the model will meet are enough.",
+     cmd_imatrix},
     {"completion", "bash|zsh|fish", "shell completion script", "", NULL, cmd_completion},
     {"help", "[COMMAND]", "this help, or a command's", "man", NULL, cmd_help},
 };
@@ -109,6 +117,8 @@ const cli_option cli_option_table[] = {
      "smaller model of the same vocabulary that guesses ahead: the same answer, sooner", 0, 0},
     {"no-guess", 0, CLI_FLAG, AT(no_guess), NULL, "run every token by itself: the same answer, later", 0, 0},
     {"oracle", 0, CLI_FLOAT, AT(oracle), "A", "bench spec: guesses that are right with probability A", 0, 1},
+    {"output", 'o', CLI_TEXT, AT(output), "FILE", "the file to write", 0, 0},
+    {"chunks", 0, CLI_INT, AT(chunks), "N", "most windows of the text to run (default: all)", 1, 1 << 28},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
     {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,
      1024},

@@ -93,12 +93,13 @@ static int store(const cli_command *c, const cli_option *o, const char *value, c
 static int positional(const cli_command *c, const char *word, int index, cli_options *o)
 {
     bool names = c->run == cmd_help || c->run == cmd_completion;
+    bool writes = c->run == cmd_quantize || c->run == cmd_convert;
     bool measure = index == 0 && (c->run == cmd_eval || (c->run == cmd_bench && strcmp(word, "spec") == 0));
     if ((names || measure) && !o->command) {
         o->command = word;
         return CLI_OK;
     }
-    if (o->model && !o->output && c->run == cmd_quantize) {
+    if (o->model && !o->output && writes) {
         o->output = word;
         return CLI_OK;
     }
@@ -114,6 +115,7 @@ static int positional(const cli_command *c, const char *word, int index, cli_opt
 
 int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
 {
+    bool writes = c->run == cmd_quantize || c->run == cmd_convert;
     int words = 0;
     bool only_words = false;
     for (int i = 0; i < argc; i++) {
@@ -144,7 +146,7 @@ int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
     }
     if (o->help || c->run == cmd_help || c->run == cmd_serve)
         return CLI_OK;
-    if (c->run == cmd_completion ? !o->command : !o->model || (c->run == cmd_quantize && !o->output))
+    if (c->run == cmd_completion ? !o->command : !o->model || (writes && !o->output))
         return usage(c, "%s is missing", c->arguments);
     return CLI_OK;
 }

@@ -88,6 +88,9 @@ typedef struct dev_kv_view {
 } dev_kv_view;
 
 enum { DEV_MOST_BATCH = 8192 };  // tokens a step, whatever the plan
+// Told the input of every matrix product, on one thread: x is [rows][width], multiplied with part `part` of the graph's
+// weight `weight`. Only for plans in which matrices are used as the file holds them, so that inputs are floats.
+typedef void dev_observe_fn(void *ctx, int weight, int part, const float *x, int rows, int width);
 
 // Tokens of one or more sequences to run together. The tokens of one sequence stand next to each other, at
 // rising consecutive positions; each sees all earlier positions of its sequence and itself.
@@ -102,6 +105,8 @@ typedef struct dev_batch {
     // Asked between operations; true stops the run. May be NULL.
     bool (*cancel)(void *ctx);
     void *cancel_ctx;
+    dev_observe_fn *observe;  // NULL, but when activations are studied
+    void *observe_ctx;
 } dev_batch;
 
 // How weights are loaded.

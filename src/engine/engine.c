@@ -159,7 +159,9 @@ int engine_step(engine *x, const engine_row *rows, int n_rows, const float **log
                    .output = x->output,
                    .views = x->views,
                    .cancel = cancel,
-                   .cancel_ctx = cancel_ctx};
+                   .cancel_ctx = cancel_ctx,
+                   .observe = x->observe,
+                   .observe_ctx = x->observe_ctx};
     for (int r = 0; r < n_rows; r++) {
         int rc = kv_seq_reserve(rows[r].seq, rows[r].n, e);
         if (rc)

@@ -41,6 +41,8 @@ typedef struct engine {
     // Arrays of a step, [batch]:
     int32_t *token, *pos, *seq, *output;
     dev_kv_view *views;
+    dev_observe_fn *observe;  // handed to every step; see dev.h. NULL: nobody looks
+    void *observe_ctx;
 } engine;
 
 int engine_open(engine *x, const gguf *file, const engine_options *o, err *e);

@@ -83,6 +83,15 @@ static void multiply(cpu_worker *w, const graph_op *op, int i, int part, int t0,
     s->base += panels;
 }
 
+static void observe(const cpu_plan *p, const graph_op *op, int part, int t0, int t1)
+{
+    const graph_value *in = cpu_value(p, op->in[0]);
+    if (in->forms >> GRAPH_F32 & 1)
+        for (int i = 0; i < op->n_weights; i++)
+            p->batch->observe(p->batch->observe_ctx, op->weight[i], part, cpu_f32(p, in, t0), t1 - t0,
+                              in->width);
+}
+
 void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
 {
     cpu_plan *p = w->plan;
@@ -94,8 +103,11 @@ void cpu_matmul(cpu_worker *w, const graph_op *op, int index)
     }
     int parts = experts ? p->g->weights[op->weight[0]].parts : 1;
     share s = {.next = &p->counters[2 * index], .more = rows > 0};
+    bool observed = w->ith == 0 && p->batch->observe;  // inputs do not change while they are multiplied
     for (int part = 0; part < parts; part++) {
         int t0 = experts ? p->sorting.start[part] : 0, t1 = experts ? p->sorting.start[part + 1] : rows;
+        if (observed && t0 < t1)
+            observe(p, op, part, t0, t1);
         for (int i = 0; i < op->n_weights && t0 < t1 && s.more; i++)
             multiply(w, op, i, part, t0, t1, &s);
     }
