@@ -138,12 +138,12 @@ static inline size_t kern_attn_form_floats(int hd)
 // Running state of the online softmax (Milakov & Gimelshein 2018) of one query row: o / l is the result.
 // Starts as m = -INFINITY, l = 0, o = 0.
 typedef struct kern_attn {
-    int rows;              // 1..KERN_ATTN_ROWS query rows that share the KV head
-    int hd;                // head size, a multiple of 16, at most 512
-    const float *q;        // [rows][hd], already scaled by 1/sqrt(hd)
-    const void *form;      // attn_f16: what attn_form made of q, where the table has one
-    const uint16_t *k;     // attn_f16: [hd][64], column s is the key of token s of the page
-    const uint16_t *v;     // attn_f16: [64][hd]
+    int rows;           // 1..KERN_ATTN_ROWS query rows that share the KV head
+    int hd;             // head size, a multiple of 16, at most 512
+    const float *q;     // [rows][hd], already scaled by 1/sqrt(hd)
+    const void *form;   // attn_f16: what attn_form made of q, where the table has one
+    const uint16_t *k;  // attn_f16: [hd][64], column s is the key of token s of the page
+    const uint16_t *v;  // attn_f16: [64][hd]; finite where any row sees it: rows that do not may add 0 x it
     const uint16_t *next;  // attn_f16: keys of the page that comes next, to be fetched meanwhile; or NULL
     const kern_kv *kq;     // attn_kv: keys and values, each at a level of its own
     const kern_kv *vq;
