@@ -101,11 +101,9 @@ static void multiply_f16(const kern_kv *x, const float *w, int from, int to, flo
     }
 }
 
-// e^x and tanh in the steps of math_avx2.h.
+// e^x in the steps of math_avx2.h, for -87.3 <= x <= 88.3.
 KERN_INLINE __m512 exp16(__m512 x)
 {
-    const __mmask16 tiny = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.3f), _CMP_LT_OQ);
-    x = _mm512_min_ps(_mm512_set1_ps(88.3f), x);
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
                                           _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
@@ -116,15 +114,20 @@ KERN_INLINE __m512 exp16(__m512 x)
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.166665211f));
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.49999994f));
     p = _mm512_fmadd_ps(_mm512_mul_ps(r, r), p, r);
-    p = _mm512_add_ps(p, _mm512_set1_ps(1.0f));
-    const __m512i scale = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)),
-                                            23);
-    return _mm512_maskz_mul_ps((__mmask16)~tiny, p, _mm512_castsi512_ps(scale));
+    return _mm512_scalef_ps(_mm512_add_ps(p, _mm512_set1_ps(1.0f)), n);
+}
+
+// e^x, 0 below `least` (-87.3 or more).
+KERN_INLINE __m512 exp16_from(float least, __m512 x)
+{
+    const __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_set1_ps(least), _CMP_GE_OQ);
+    return _mm512_maskz_mov_ps(some, exp16(x));
 }
 
 KERN_INLINE __m512 tanh16(__m512 x)
 {
-    const __m512 one = _mm512_set1_ps(1.0f), e = exp16(_mm512_add_ps(x, x));
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const __m512 e = exp16_from(-87.3f, _mm512_min_ps(_mm512_set1_ps(88.3f), _mm512_add_ps(x, x)));
     return _mm512_sub_ps(one, _mm512_div_ps(_mm512_set1_ps(2.0f), _mm512_add_ps(e, one)));
 }
 
@@ -146,13 +149,11 @@ static void soften(const kern_attn *a, int row, int from, int to, float *s)
         return;
     }
     for (int i = 0; i < VECTORS; i++) {
-        const __m512 x = _mm512_sub_ps(v[i], _mm512_set1_ps(m));
-        const __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_set1_ps(KERN_KV_LEAST), _CMP_GE_OQ);
-        const __m512 e = _mm512_maskz_mov_ps(some, exp16(x));
+        const __m512 e = exp16_from(KERN_KV_LEAST, _mm512_sub_ps(v[i], _mm512_set1_ps(m)));
         sum = _mm512_add_ps(sum, e);
         _mm512_store_ps(s + 16 * i, e);
     }
-    const __m512 shrink = exp16(_mm512_set1_ps(a->m[row] - m));
+    const __m512 shrink = exp16_from(-87.3f, _mm512_set1_ps(a->m[row] - m));
     a->l[row] = fmaf(a->l[row], _mm512_cvtss_f32(shrink), avx512_sum16(sum));
     if (a->m[row] != m)
         for (float *o = a->o + row * a->hd, *end = o + a->hd; o < end; o += 16)
