@@ -184,12 +184,13 @@ static void attend(void *ctx)
     }
     memset(p->a.o, 0, (size_t)p->a.rows * HEAD * sizeof *p->a.o);
     for (int i = 0; i < KV_PAGES; i++) {
-        kern_kv k = page_at(&p->k, i), v = page_at(&p->v, i);
+        kern_kv k = page_at(&p->k, i), v = page_at(&p->v, i), next = page_at(&p->k, MIN(i + 1, KV_PAGES - 1));
         p->a.k = k.f16;
         p->a.v = v.f16;
         p->a.kq = &k;
         p->a.vq = &v;
-        p->a.next = i + 1 < KV_PAGES ? k.f16 + PAGE_VALUES : NULL;
+        p->a.next = next.f16;
+        p->a.next_kq = &next;
         if (k.level == KERN_KV_F16 && v.level == KERN_KV_F16)
             p->t->attn_f16(&p->a);
         else

@@ -147,6 +147,7 @@ typedef struct kern_attn {
     const uint16_t *next;  // attn_f16: keys of the page that comes next, to be fetched meanwhile; or NULL
     const kern_kv *kq;     // attn_kv: keys and values, each at a level of its own
     const kern_kv *vq;
+    const kern_kv *next_kq;  // attn_kv: keys of the page that comes next, to be fetched meanwhile; or NULL
     const int *visible;  // [rows] keys of this page the row may see: 0..64 (a prefix of the page). Columns
                          // past it may hold anything.
     const int *first;    // [rows] first visible key (sliding window), or NULL for 0; a row with

@@ -89,8 +89,9 @@ KERN_INLINE float kern_kv_sum16(float *x)
 // How an instruction set does the parts of an attention.
 typedef struct kern_kv_steps {
     int rows;  // that go together, at most KERN_ATTN_ROWS
-    // y = w * x, or y += w * x: x is quantized, w[rows][ldw], y[rows][ldy].
-    void (*multiply)(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy);
+    // y = w * x, or y += w * x: x is quantized, w[rows][ldw], y[rows][ldy]. `ahead` is read next; or NULL.
+    void (*multiply)(const kern_kv *x, const kern_kv *ahead, int rows, const float *w, int ldw, bool add,
+                     float *y, int ldy);
     // y += w * x: x is F16, terms [from, to) of one row.
     void (*multiply_f16)(const kern_kv *x, const float *w, int from, int to, float *y);
     // Scores of keys [from, to), some, become weights, those of the others 0; m, l and o move to the new maximum. s is

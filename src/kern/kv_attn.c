@@ -53,8 +53,10 @@ static void prepare(const kern_kv *x, const float *w, factors *f)
     f->base = kern_kv_sum16(lanes);
 }
 
-static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
+static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const float *w, int ldw, bool add,
+                     float *y, int ldy)
 {
+    (void)ahead;
     for (int t = 0; t < rows; t++, w += ldw, y += ldy) {
         factors f;
         prepare(x, w, &f);
@@ -124,7 +126,7 @@ static void attend_run(const kern_attn *a, const kern_kv_steps *steps, int row0,
     const float *q = a->q + row0 * a->hd;
     float *o = a->o + row0 * a->hd;
     if (a->kq->level != KERN_KV_F16) {
-        steps->multiply(a->kq, rows, q, a->hd, false, s[0], KERN_PAGE);
+        steps->multiply(a->kq, a->vq, rows, q, a->hd, false, s[0], KERN_PAGE);
     } else {
         memset(s, 0, (size_t)rows * sizeof s[0]);
         for (int t = 0; t < rows; t++)
@@ -133,7 +135,7 @@ static void attend_run(const kern_attn *a, const kern_kv_steps *steps, int row0,
     for (int t = 0; t < rows; t++)
         steps->soften(a, row0 + t, first_of(a, row0 + t), a->visible[row0 + t], s[t]);
     if (a->vq->level != KERN_KV_F16)
-        steps->multiply(a->vq, rows, s[0], KERN_PAGE, true, o, a->hd);
+        steps->multiply(a->vq, a->next_kq, rows, s[0], KERN_PAGE, true, o, a->hd);
     else
         for (int t = 0; t < rows; t++)
             steps->multiply_f16(a->vq, s[t], first_of(a, row0 + t), a->visible[row0 + t], o + t * a->hd);

@@ -275,12 +275,16 @@ static void attend_levels(const cpu_plan *p, const dev_kv_block *block, const de
                           kern_attn *a)
 {
     kern_kv k = head_of(p, &block[DEV_KV_K], DEV_KV_K, head),
-            v = head_of(p, &block[DEV_KV_V], DEV_KV_V, head);
+            v = head_of(p, &block[DEV_KV_V], DEV_KV_V, head), n;
     a->k = k.f16;
     a->v = v.f16;
     a->kq = &k;
     a->vq = &v;
-    a->next = next ? head_of(p, &next[DEV_KV_K], DEV_KV_K, head).f16 : NULL;
+    if (next) {
+        n = head_of(p, &next[DEV_KV_K], DEV_KV_K, head);
+        a->next = n.f16;
+        a->next_kq = &n;
+    }
     if (k.level == KERN_KV_F16 && v.level == KERN_KV_F16)
         p->dev->kern->attn_f16(a);
     else

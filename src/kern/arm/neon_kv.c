@@ -160,8 +160,10 @@ PRODUCT(product_q8, KERN_KV_Q8)
 PRODUCT(product_q4, KERN_KV_Q4)
 PRODUCT(product_q2, KERN_KV_Q2)
 
-static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
+static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const float *w, int ldw, bool add,
+                     float *y, int ldy)
 {
+    (void)ahead;
     factors f;
     for (int t = 0; t < rows; t++)
         prepare(x, w + t * ldw, &f, t);

@@ -86,13 +86,14 @@ static void multiply_rows(scratch *s, int terms, int row0, int from, int end, in
     }
 }
 
-static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
+static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const float *w, int ldw, bool add,
+                     float *y, int ldy)
 {
     const kern_kv_steps *few = &kern_avx512_kv_steps;
     if (rows < LEAST) {
         for (int t = 0; t < rows; t += few->rows)
-            few->multiply(x, rows - t < few->rows ? rows - t : few->rows, w + t * ldw, ldw, add, y + t * ldy,
-                          ldy);
+            few->multiply(x, ahead, rows - t < few->rows ? rows - t : few->rows, w + t * ldw, ldw, add,
+                          y + t * ldy, ldy);
         return;
     }
     const int terms = (x->terms + DEPTH - 1) / DEPTH * DEPTH, tiles = (rows + AMX_TOKENS - 1) / AMX_TOKENS,

@@ -4,6 +4,7 @@
 
 #include "kern/kv.h"
 #include "kern/x86/avx2.h"
+#include "kern/x86/kv_prefetch.h"
 #include "kern/x86/math_avx2.h"
 
 enum { ROWS = 4, GROUPS = KERN_KV_TERMS / 4 };
@@ -75,8 +76,8 @@ KERN_INLINE void line_codes(enum kern_kv_level level, const kern_kv *x, size_t a
 }
 
 // U times 8 outs from out n on, for T rows: y = scale * I + (y + base), or without y when `add` is false.
-KERN_INLINE void product(enum kern_kv_level level, int T, int U, const kern_kv *x, const factors *f, int n,
-                         bool add, float *y, int ldy)
+KERN_INLINE void product(enum kern_kv_level level, kern_kv_stream ahead, int T, int U, const kern_kv *x,
+                         const factors *f, int n, bool add, float *y, int ldy)
 {
     const int G = groups_of(level), lines = x->terms / 4 / G;
     const size_t stride = (size_t)x->outs * 4;
@@ -89,6 +90,7 @@ KERN_INLINE void product(enum kern_kv_level level, int T, int U, const kern_kv *
         sum[t][u] = _mm256_setzero_si256();
     size_t at = (size_t)n * 4;
     for (int i = 0; i < lines; i++, at += stride) {
+        kern_kv_prefetch(ahead, at, 32 * U);
         __m256i c[4][4];
         KERN_UNROLL
         for (int u = 0; u < U; u++)
@@ -119,43 +121,46 @@ KERN_INLINE void product(enum kern_kv_level level, int T, int U, const kern_kv *
 }
 
 // All outs for T rows.
-KERN_INLINE void product_rows(enum kern_kv_level level, int T, const kern_kv *x, const factors *f, bool add,
-                              float *y, int ldy)
+KERN_INLINE void product_rows(enum kern_kv_level level, kern_kv_stream ahead, int T, const kern_kv *x,
+                              const factors *f, bool add, float *y, int ldy)
 {
     const int U = T == 1 ? 4 : 2;
     int n = 0;
     for (; n + 8 * U <= x->outs; n += 8 * U)
-        product(level, T, U, x, f, n, add, y, ldy);
+        product(level, ahead, T, U, x, f, n, add, y, ldy);
     for (; n < x->outs; n += 16)
-        product(level, T, 2, x, f, n, add, y, ldy);
+        product(level, ahead, T, 2, x, f, n, add, y, ldy);
 }
 
-#define PRODUCT(name, level)                                                                    \
-    static void name(int rows, const kern_kv *x, const factors *f, bool add, float *y, int ldy) \
-    {                                                                                           \
-        switch (rows) {                                                                         \
-        case 1: product_rows(level, 1, x, f, add, y, ldy); break;                               \
-        case 2: product_rows(level, 2, x, f, add, y, ldy); break;                               \
-        case 3: product_rows(level, 3, x, f, add, y, ldy); break;                               \
-        default: product_rows(level, 4, x, f, add, y, ldy); break;                              \
-        }                                                                                       \
+#define PRODUCT(name, level)                                                                                 \
+    static void name(kern_kv_stream ahead, int rows, const kern_kv *x, const factors *f, bool add, float *y, \
+                     int ldy)                                                                                \
+    {                                                                                                        \
+        switch (rows) {                                                                                      \
+        case 1: product_rows(level, ahead, 1, x, f, add, y, ldy); break;                                     \
+        case 2: product_rows(level, ahead, 2, x, f, add, y, ldy); break;                                     \
+        case 3: product_rows(level, ahead, 3, x, f, add, y, ldy); break;                                     \
+        default: product_rows(level, ahead, 4, x, f, add, y, ldy); break;                                    \
+        }                                                                                                    \
     }
 
 PRODUCT(product_q8, KERN_KV_Q8)
 PRODUCT(product_q4, KERN_KV_Q4)
 PRODUCT(product_q2, KERN_KV_Q2)
 
-static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
+static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const float *w, int ldw, bool add,
+                     float *y, int ldy)
 {
+    const kern_kv_stream stream = kern_kv_stream_of(ahead ? ahead : x);
     factors f;
     for (int t = 0; t < rows; t++)
         prepare(x, w + t * ldw, &f, t);
     if (x->level == KERN_KV_Q8)
-        product_q8(rows, x, &f, add, y, ldy);
+        product_q8(stream, rows, x, &f, add, y, ldy);
     else if (x->level == KERN_KV_Q4)
-        product_q4(rows, x, &f, add, y, ldy);
+        product_q4(stream, rows, x, &f, add, y, ldy);
     else
-        product_q2(rows, x, &f, add, y, ldy);
+        product_q2(stream, rows, x, &f, add, y, ldy);
 }
 
 static void multiply_f16(const kern_kv *x, const float *w, int from, int to, float *y)

@@ -2,6 +2,7 @@
 // low, each multiplied with the unsigned codes; lines of nibbles or bit pairs come apart in registers on their way
 // from memory, once for up to four rows.
 #include "kern/x86/avx512_kv.h"
+#include "kern/x86/kv_prefetch.h"
 
 enum { ROWS = 4, VECTORS = KERN_PAGE / 16 };
 
@@ -12,8 +13,8 @@ typedef struct factors {
 } factors;
 
 // B blocks of outs from block b on, for T rows: y = scale * I + (y + base), or without y when `add` is false.
-KERN_INLINE void product(enum kern_kv_level level, int T, int B, const kern_kv *x, const factors *f, int b,
-                         bool add, float *y, int ldy)
+KERN_INLINE void product(enum kern_kv_level level, kern_kv_stream ahead, int T, int B, const kern_kv *x,
+                         const factors *f, int b, bool add, float *y, int ldy)
 {
     const int G = avx512_kv_groups(level), lines = x->terms / 4 / G;
     const size_t stride = (size_t)(x->outs / 16) * 64;
@@ -25,6 +26,7 @@ KERN_INLINE void product(enum kern_kv_level level, int T, int B, const kern_kv *
             high[t][v] = low[t][v] = _mm512_setzero_si512();
     size_t at = (size_t)b * 64;
     for (int i = 0; i < lines; i++, at += stride) {
+        kern_kv_prefetch(ahead, at, 64 * B);
         __m512i c[4][4];
 #pragma GCC unroll 4
         for (int v = 0; v < B; v++)
@@ -50,45 +52,48 @@ KERN_INLINE void product(enum kern_kv_level level, int T, int B, const kern_kv *
 }
 
 // All outs for T rows.
-KERN_INLINE void product_rows(enum kern_kv_level level, int T, const kern_kv *x, const factors *f, bool add,
-                              float *y, int ldy)
+KERN_INLINE void product_rows(enum kern_kv_level level, kern_kv_stream ahead, int T, const kern_kv *x,
+                              const factors *f, bool add, float *y, int ldy)
 {
     const int B = T <= 3 ? 4 : 2;
     int b = 0;
     for (; b + B <= x->outs / 16; b += B)
-        product(level, T, B, x, f, b, add, y, ldy);
+        product(level, ahead, T, B, x, f, b, add, y, ldy);
     for (; b < x->outs / 16; b++)
-        product(level, T, 1, x, f, b, add, y, ldy);
+        product(level, ahead, T, 1, x, f, b, add, y, ldy);
 }
 
-#define PRODUCT(name, level)                                                                    \
-    static void name(int rows, const kern_kv *x, const factors *f, bool add, float *y, int ldy) \
-    {                                                                                           \
-        switch (rows) {                                                                         \
-        case 1: product_rows(level, 1, x, f, add, y, ldy); break;                               \
-        case 2: product_rows(level, 2, x, f, add, y, ldy); break;                               \
-        case 3: product_rows(level, 3, x, f, add, y, ldy); break;                               \
-        default: product_rows(level, 4, x, f, add, y, ldy); break;                              \
-        }                                                                                       \
+#define PRODUCT(name, level)                                                                                 \
+    static void name(kern_kv_stream ahead, int rows, const kern_kv *x, const factors *f, bool add, float *y, \
+                     int ldy)                                                                                \
+    {                                                                                                        \
+        switch (rows) {                                                                                      \
+        case 1: product_rows(level, ahead, 1, x, f, add, y, ldy); break;                                     \
+        case 2: product_rows(level, ahead, 2, x, f, add, y, ldy); break;                                     \
+        case 3: product_rows(level, ahead, 3, x, f, add, y, ldy); break;                                     \
+        default: product_rows(level, ahead, 4, x, f, add, y, ldy); break;                                    \
+        }                                                                                                    \
     }
 
 PRODUCT(product_q8, KERN_KV_Q8)
 PRODUCT(product_q4, KERN_KV_Q4)
 PRODUCT(product_q2, KERN_KV_Q2)
 
-static void multiply(const kern_kv *x, int rows, const float *w, int ldw, bool add, float *y, int ldy)
+static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const float *w, int ldw, bool add,
+                     float *y, int ldy)
 {
+    const kern_kv_stream stream = kern_kv_stream_of(ahead ? ahead : x);
     avx512_grid g;
     factors f;
     avx512_grid_of(x, &g);
     for (int t = 0; t < rows; t++)
         avx512_factors(&g, x->terms, w + t * ldw, f.high[t], f.low[t], &f.scale[t], &f.base[t]);
     if (x->level == KERN_KV_Q8)
-        product_q8(rows, x, &f, add, y, ldy);
+        product_q8(stream, rows, x, &f, add, y, ldy);
     else if (x->level == KERN_KV_Q4)
-        product_q4(rows, x, &f, add, y, ldy);
+        product_q4(stream, rows, x, &f, add, y, ldy);
     else
-        product_q2(rows, x, &f, add, y, ldy);
+        product_q2(stream, rows, x, &f, add, y, ldy);
 }
 
 static void multiply_f16(const kern_kv *x, const float *w, int from, int to, float *y)
