@@ -110,8 +110,8 @@ IRORI_API int irori_describe_file(const char *path, char **json, irori_error *er
 
 // ---- Adapters --------------------------------------------------------------------------------------------------
 // A LoRA adapter (GGUF) is opened for one model and added to its weights while it is set; several may be open. The
-// weights stay as they are: setting one costs nothing, running with it a few percent. IRORI_INVALID: an adapter of
-// another model. Not while a scheduler serves the model.
+// weights stay as they are: setting one costs nothing; running with one of rank 16 on every matrix, measured on a
+// 0.6B model, takes a tenth longer a token and a third longer a prompt. IRORI_INVALID: an adapter of another model. Not while a scheduler serves the model.
 IRORI_API int irori_adapter_open(irori_adapter **out, irori_model *m, const char *path, irori_error *error);
 IRORI_API void irori_adapter_close(
     irori_adapter *a);  // takes it off; NULL is allowed. Else closed with the model

@@ -132,8 +132,9 @@ typedef struct dev_weight_bytes {
 typedef struct dev_lowrank {
     int rank;  // 0: nothing
     float scale;
-    const float *a;  // [rank][k]
-    const float *b;  // [n][rank]
+    int type;       // of a and b: QT_F32 or QT_F16
+    const void *a;  // [rank][k]
+    const void *b;  // [n][rank]
 } dev_lowrank;
 
 typedef struct dev_ops {

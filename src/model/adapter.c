@@ -52,9 +52,11 @@ static int check_keys(reading *r)
     return ST_OK;
 }
 
-// All values of a matrix as F32; NULL after a failure.
-static float *decoded(const reading *r, const gguf_tensor *t)
+// All values of a matrix as `type`, its own or F32; NULL after a failure.
+static const uint8_t *values_of(const reading *r, const gguf_tensor *t, int type)
 {
+    if (t->type == type)
+        return t->data;
     const quant_info *info = quant_type_info(t->type);
     size_t k = (size_t)t->dims[0], n = (size_t)t->dims[1];
     if (!info || !info->decode) {
@@ -66,7 +68,7 @@ static float *decoded(const reading *r, const gguf_tensor *t)
         info->decode(t->data + row * quant_row_bytes(t->type, k), x + row * k, k);
     if (!x)
         fail(r, ST_NOMEM, "no memory for tensor %s", t->name);
-    return x;
+    return (const uint8_t *)x;
 }
 
 static bool is_matrix(const gguf_tensor *t)
@@ -125,17 +127,20 @@ static int read_pair(reading *r, const char *name, const gguf_tensor *a)
         rc = check_shapes(r, name, a, b);
     if (rc)
         return rc;
-    const float *down = decoded(r, a), *up = down ? decoded(r, b) : NULL;
+    const int type = a->type == b->type && a->type == QT_F16 ? QT_F16 : QT_F32;
+    const uint8_t *down = values_of(r, a, type), *up = down ? values_of(r, b, type) : NULL;
     if (!up)
         return r->e->code;
     const graph *g = &r->m->graph;
     int rank = (int)a->dims[1];
+    size_t row = quant_row_bytes(type, (uint64_t)rank);
     for (int i = 0; i < g->n_weights; i++)
         if (strcmp(g->weights[i].name, name) == 0)
             r->out->parts[i] = (dev_lowrank){.rank = rank,
                                              .scale = r->alpha != 0 ? r->alpha / (float)rank : 1,
+                                             .type = type,
                                              .a = down,
-                                             .b = up + (size_t)g->weights[i].row0 * (size_t)rank};
+                                             .b = up + (size_t)g->weights[i].row0 * row};
     return ST_OK;
 }
 

@@ -58,7 +58,7 @@ typedef struct model_adapter {
     dev_lowrank *parts;  // [graph.n_weights]
 } model_adapter;
 
-// Reads a LoRA adapter whole, so that `file` may be closed. Errors: ST_FORMAT (no adapter, a half missing),
+// Reads a LoRA adapter; `file` must stay open while the parts are used. Errors: ST_FORMAT (no adapter, a half missing),
 // ST_INVALID (of another model), ST_UNSUPPORTED (adapts what is no plain matrix), ST_NOMEM.
 int model_adapter_load(model_adapter *out, const model *m, const gguf *file, err *e);
 void model_adapter_done(model_adapter *a);

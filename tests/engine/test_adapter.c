@@ -81,7 +81,14 @@ static void put_keys(make *m, const char *arch)
     make_f32(m, "adapter.lora.alpha", ALPHA);
 }
 
-// Writes an adapter for every matrix of the model, and the model with `scale` times it added, if `merged` is a path.
+// Values that F16 holds, so that a half in F16 is the same adapter.
+static void round_to_half(float *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = quant_f16_to_f32(quant_f32_to_f16(v[i]));
+}
+
+// Writes an adapter for every matrix of the model (some in F32, some in F16, some in both), and the model with `scale` times it added, if `merged` is a path.
 static void make_adapter(const char *source, const char *arch, const char *path, const char *merged,
                          float scale)
 {
@@ -99,8 +106,10 @@ static void make_adapter(const char *source, const char *arch, const char *path,
         int rank = rank_of(i);
         float *a = random_values((size_t)rank * (size_t)t->dims[0], 0.1f, &state);
         float *b = random_values((size_t)rank * (size_t)t->dims[1], 0.1f, &state);
-        put_half(&m, t->name, "lora_a", QT_F32, t->dims[0], (uint64_t)rank, a);
-        put_half(&m, t->name, "lora_b", QT_F32, (uint64_t)rank, t->dims[1], b);
+        round_to_half(a, (size_t)rank * (size_t)t->dims[0]);
+        round_to_half(b, (size_t)rank * (size_t)t->dims[1]);
+        put_half(&m, t->name, "lora_a", i % 3 ? QT_F16 : QT_F32, t->dims[0], (uint64_t)rank, a);
+        put_half(&m, t->name, "lora_b", i % 2 ? QT_F16 : QT_F32, (uint64_t)rank, t->dims[1], b);
         if (merged)
             merge(t, rank, a, b, scale);
         free(a);

@@ -135,6 +135,87 @@ static void each_missing_or_misshapen_tensor_is_named(void **state)
     expect_refused(&t, ST_FORMAT, "259", "258");
 }
 
+static void fused(make *m, const void *ctx)
+{
+    const int *rows = ctx;
+    static const float zero[512 * 64];
+    for (int layer = 0; layer < 3; layer++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%d.attn_qkv.weight", layer);
+        make_tensor(m, name, QT_F32, 2, (uint64_t[]){64, (uint64_t)rows[0]}, zero);
+        snprintf(name, sizeof name, "blk.%d.attn_qkv.bias", layer);
+        make_tensor(m, name, QT_F32, 1, (uint64_t[]){(uint64_t)rows[1]}, zero);
+    }
+}
+
+static void fused_matrices_are_checked(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.more = fused;
+    t.more_ctx = (int[]){128, 128};
+    model m;
+    loaded l = {0};
+    err e;
+    assert_int_equal(load_toy(&t, &m, &l, &e), ST_OK);  // attn_q, attn_k and attn_v are not looked at then
+    for (int i = 0, next = 0; i < m.graph.n_weights; i++) {
+        const graph_weight *w = &m.graph.weights[i];
+        if (strcmp(w->name, "blk.1.attn_qkv.weight") != 0)
+            continue;
+        assert_int_equal(w->row0, next);
+        next += w->n;
+        assert_true(w->n == 64 || w->n == 32);
+    }
+    unload(&m, &l);
+    t.more_ctx = (int[]){127, 128};
+    expect_refused(&t, ST_FORMAT, "blk.0.attn_qkv.weight", "needed 64 x 128");
+    t.more_ctx = (int[]){128, 129};
+    expect_refused(&t, ST_FORMAT, "blk.0.attn_qkv.bias", "needed 128");
+    t = toy_llama();
+    t.arch = "qwen2";  // which cannot do without biases
+    expect_refused(&t, ST_FORMAT, "blk.0.attn_q.bias", "missing");
+    t.arch = "gpt2";
+    expect_refused(&t, ST_FORMAT, "position_embd.weight", "missing");
+    t.arch = "gemma2";
+    expect_refused(&t, ST_FORMAT, "blk.0.post_attention_norm.weight", "missing");
+}
+
+static void pattern_of_one(make *m, const void *ctx)
+{
+    (void)ctx;
+    make_i32s(m, "gemma3.attention.sliding_window_pattern", (const int32_t[]){1}, 1);
+    for (int layer = 0; layer < 3; layer++) {
+        static const char *const names[] = {"attn_q_norm", "attn_k_norm", "post_attention_norm",
+                                            "post_ffw_norm"};
+        static const float ones[64];
+        for (int i = 0; i < 4; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "blk.%d.%s.weight", layer, names[i]);
+            make_tensor(m, name, QT_F32, 1, (uint64_t[]){i < 2 ? 16 : 64}, ones);
+        }
+    }
+}
+
+static void a_pattern_of_windows_names_each_layer(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.arch = "gemma3";
+    t.layers = 1;
+    t.window = 5;
+    t.more = pattern_of_one;
+    model m;
+    loaded l = {0};
+    err e;
+    assert_int_equal(load_toy(&t, &m, &l, &e), ST_OK);
+    for (int i = 0; i < m.graph.n_ops; i++)
+        if (m.graph.ops[i].kind == GRAPH_ATTEND)
+            assert_int_equal(m.graph.ops[i].att.window, 5);
+    unload(&m, &l);
+    t.layers = 3;
+    expect_refused(&t, ST_FORMAT, "sliding_window_pattern", "layer 1");
+}
+
 static void absurd_numbers_are_refused(void **state)
 {
     (void)state;
@@ -290,6 +371,8 @@ int main(void)
         cmocka_unit_test(good_models_load),
         cmocka_unit_test(each_missing_key_is_named),
         cmocka_unit_test(each_missing_or_misshapen_tensor_is_named),
+        cmocka_unit_test(fused_matrices_are_checked),
+        cmocka_unit_test(a_pattern_of_windows_names_each_layer),
         cmocka_unit_test(absurd_numbers_are_refused),
         cmocka_unit_test(derived_head_sizes_are_bounded),
         cmocka_unit_test(keys_of_another_kind_are_refused),

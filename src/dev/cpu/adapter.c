@@ -7,22 +7,20 @@
 
 #include "dev/cpu/cpu.h"
 
-enum { TILE = 16 };  // rows a step, whose results wait on the stack
+enum { UP_ROWS = 32, UP_PANELS = 4 };  // of results that wait on the stack: 16 KiB
 
-static size_t packed_bytes(const dev_lowrank *l, const graph_weight *w)
+// With the room that keeps what follows aligned.
+static size_t room(int type, int n, int k)
 {
-    if (!l->rank)
-        return 0;
-    return kern_packed_bytes(QT_F32, l->rank, w->k) + kern_packed_bytes(QT_F32, w->n, l->rank);
+    return (size_t)round_up(kern_packed_bytes(type, n, k), 64);
 }
 
-static kern_weight pack(int n, int k, const float *x, uint8_t **at)
+static kern_weight pack(int type, int n, int k, const void *x, uint8_t **at)
 {
-    size_t bytes = kern_packed_bytes(QT_F32, n, k);
-    kern_weight w = {.type = QT_F32, .family = KERN_FLOAT, .n = n, .k = k, .data = *at};
-    w.panel_bytes = bytes / (size_t)((n + KERN_PANEL - 1) / KERN_PANEL);
-    kern_pack(QT_F32, n, k, x, *at, 0, n);
-    *at += bytes;
+    kern_weight w = {.type = type, .family = KERN_FLOAT, .n = n, .k = k, .data = *at};
+    w.panel_bytes = kern_packed_bytes(type, n, k) / (size_t)((n + KERN_PANEL - 1) / KERN_PANEL);
+    kern_pack(type, n, k, x, *at, 0, n);
+    *at += room(type, n, k);
     return w;
 }
 
@@ -30,8 +28,11 @@ static int fill(cpu_adapter *a, const cpu_plan *p, const dev_lowrank *parts)
 {
     int most = 0;
     for (int i = 0; i < p->g->n_weights; i++) {
-        a->packed_bytes += packed_bytes(&parts[i], &p->g->weights[i]);
-        most = MAX(most, parts[i].rank);
+        const dev_lowrank *l = &parts[i];
+        const graph_weight *w = &p->g->weights[i];
+        if (l->rank)
+            a->packed_bytes += room(l->type, l->rank, w->k) + room(l->type, w->n, l->rank);
+        most = MAX(most, l->rank);
     }
     a->inner_floats = (size_t)MAX(p->max_tokens, p->max_outputs) * (size_t)most;
     a->part = mem_calloc(MEM_WEIGHTS, (size_t)p->g->n_weights, sizeof *a->part);
@@ -44,8 +45,8 @@ static int fill(cpu_adapter *a, const cpu_plan *p, const dev_lowrank *parts)
         const dev_lowrank *l = &parts[i];
         if (!l->rank)
             continue;
-        a->part[i].a = pack(l->rank, p->g->weights[i].k, l->a, &at);
-        a->part[i].b = pack(p->g->weights[i].n, l->rank, l->b, &at);
+        a->part[i].a = pack(l->type, l->rank, p->g->weights[i].k, l->a, &at);
+        a->part[i].b = pack(l->type, p->g->weights[i].n, l->rank, l->b, &at);
         a->part[i].scale = l->scale;
     }
     return ST_OK;
@@ -102,66 +103,82 @@ static void decode_row(const cpu_plan *p, const graph_value *v, int row, float *
         x[i] = d[i / block] * (float)q[i];
 }
 
-// Columns of one panel of the inner values, for rows [t0, t1).
-static void down_tile(cpu_worker *w, const graph_op *op, int i, int t0, int t1, int panel)
+// Rows [t0, t1) of an operation's input in F32.
+static kern_act input_rows(cpu_worker *w, const graph_value *v, int t0, int t1)
+{
+    kern_act a = {.kind = KERN_ACT_F32, .k = v->width, .ldx = (size_t)v->width};
+    if (v->forms >> GRAPH_F32 & 1) {
+        a.x = cpu_f32(w->plan, v, t0);
+        return a;
+    }
+    for (int t = t0; t < t1; t++)
+        decode_row(w->plan, v, t, w->scratch + (size_t)(t - t0) * a.ldx);
+    a.x = w->scratch;
+    return a;
+}
+
+// Inner values of rows [t0, t1): all panels of all matrices, or the one numbered `only`.
+static void down_rows(cpu_worker *w, const graph_op *op, int t0, int t1, int only)
 {
     const cpu_plan *p = w->plan;
-    const cpu_lowrank *l = &p->adapter->part[op->weight[i]];
-    const graph_value *in = cpu_value(p, op->in[0]);
-    const int rank = l->a.n, from = panel * KERN_PANEL, to = MIN(from + KERN_PANEL, rank);
-    const bool plain = in->forms >> GRAPH_F32 & 1;
-    const float scale = l->scale * p->adapter_scale;
-    float *inner = p->adapter->inner + (size_t)i * p->adapter->inner_floats;
-    for (int t = t0; t < t1; t++) {
-        const float *x = plain ? cpu_f32(p, in, t) : w->scratch;
-        if (!plain)
-            decode_row(p, in, t, w->scratch);
-        kern_act a = {.kind = KERN_ACT_F32, .k = in->width, .x = x, .ldx = (size_t)in->width};
-        float *y = inner + (size_t)t * (size_t)rank;
-        p->dev->kern->matmul[QT_F32](&l->a, &a, 0, 1, panel, panel + 1, y, (size_t)rank);
-        for (int r = from; r < to; r++)
-            y[r] *= scale;
+    const kern_act a = input_rows(w, cpu_value(p, op->in[0]), t0, t1);
+    for (int i = 0, number = 0; i < op->n_weights; i++) {
+        const cpu_lowrank *l = &p->adapter->part[op->weight[i]];
+        const int rank = l->a.n;
+        const float scale = l->scale * p->adapter_scale;
+        float *inner = p->adapter->inner + (size_t)i * p->adapter->inner_floats + (size_t)t0 * (size_t)rank;
+        for (int panel = 0; panel * KERN_PANEL < rank; panel++, number++) {
+            if (only >= 0 && number != only)
+                continue;
+            p->dev->kern->matmul[l->a.type](&l->a, &a, 0, t1 - t0, panel, panel + 1, inner, (size_t)rank);
+            for (int t = 0; t < t1 - t0; t++)
+                for (int r = panel * KERN_PANEL; r < MIN((panel + 1) * KERN_PANEL, rank); r++)
+                    inner[t * rank + r] *= scale;
+        }
     }
 }
 
 void cpu_adapter_down(cpu_worker *w, const graph_op *op)
 {
     const cpu_plan *p = w->plan;
-    const int rows = cpu_rows(p, cpu_value(p, op->in[0])), tiles = (rows + TILE - 1) / TILE;
-    for (int i = 0; i < op->n_weights; i++) {
-        const int panels = (p->adapter->part[op->weight[i]].a.n + KERN_PANEL - 1) / KERN_PANEL;
-        int from, to;
-        cpu_share(w, tiles * panels, &from, &to);
-        for (int u = from; u < to; u++) {
-            int t0 = u / panels * TILE;
-            down_tile(w, op, i, t0, MIN(t0 + TILE, rows), u % panels);
-        }
+    const int rows = cpu_rows(p, cpu_value(p, op->in[0]));
+    const int tiles = (rows + CPU_ADAPTER_ROWS - 1) / CPU_ADAPTER_ROWS;
+    int panels = 0, from, to;
+    for (int i = 0; i < op->n_weights; i++)
+        panels += (p->adapter->part[op->weight[i]].a.n + KERN_PANEL - 1) / KERN_PANEL;
+    const bool split = tiles < w->nth;  // few rows: threads share out the panels too
+    const int pieces = split ? panels : 1;
+    cpu_share(w, tiles * pieces, &from, &to);
+    for (int u = from; u < to; u++) {
+        int t0 = u / pieces * CPU_ADAPTER_ROWS;
+        down_rows(w, op, t0, MIN(t0 + CPU_ADAPTER_ROWS, rows), split ? u % pieces : -1);
     }
 }
 
 void cpu_adapter_up(const cpu_worker *w, const graph_op *op, int i, int t0, int t1, int p0, int p1)
 {
+    enum { COLUMNS = UP_PANELS * KERN_PANEL };
     const cpu_plan *p = w->plan;
+    const kern_table *kern = p->dev->kern;
     const kern_weight *b = &p->adapter->part[op->weight[i]].b;
     const graph_value *out = cpu_value(p, op->out[i]);
+    const float *inner = p->adapter->inner + (size_t)i * p->adapter->inner_floats;
     if (!b->n)
         return;
-    kern_act a = {.kind = KERN_ACT_F32, .k = b->k, .ldx = (size_t)b->k};
-    a.x = p->adapter->inner + (size_t)i * p->adapter->inner_floats;
-    for (int panel = p0; panel < p1; panel++) {
-        const int column = panel * KERN_PANEL, n = MIN(KERN_PANEL, b->n - column);
-        kern_weight one = *b;  // the panel alone, so that its columns are the first
-        one.n = n;
-        one.data += (size_t)panel * b->panel_bytes;
-        for (int t = t0; t < t1; t += TILE) {
-            float y[TILE * KERN_PANEL];
-            const int rows = MIN(TILE, t1 - t);
-            kern_act tile = a;
-            tile.x += (size_t)t * tile.ldx;
-            p->dev->kern->matmul[QT_F32](&one, &tile, 0, rows, 0, 1, y, KERN_PANEL);
+    for (int panel = p0; panel < p1; panel += UP_PANELS) {
+        const int column = panel * KERN_PANEL, panels = MIN(UP_PANELS, p1 - panel);
+        kern_weight some = *b;  // these panels alone, so that their columns are the first
+        some.n = MIN(panels * KERN_PANEL, b->n - column);
+        some.data += (size_t)panel * b->panel_bytes;
+        for (int t = t0; t < t1; t += UP_ROWS) {
+            float y[UP_ROWS * COLUMNS];
+            const int rows = MIN(UP_ROWS, t1 - t);
+            const kern_act a = {
+                .kind = KERN_ACT_F32, .k = b->k, .x = inner + (size_t)t * (size_t)b->k, .ldx = (size_t)b->k};
+            kern->matmul[b->type](&some, &a, 0, rows, 0, panels, y, COLUMNS);
             for (int r = 0; r < rows; r++) {
                 float *row = cpu_f32(p, out, t + r) + column;
-                p->dev->kern->add(row, y + r * KERN_PANEL, n, row);
+                kern->add(row, y + r * COLUMNS, some.n, row);
             }
         }
     }

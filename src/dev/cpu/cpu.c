@@ -44,8 +44,8 @@ static size_t scratch_needed(const graph *g)
         const graph_op *op = &g->ops[i];
         if (op->kind == GRAPH_EMBED || op->kind == GRAPH_NORM || op->kind == GRAPH_PICK)
             n = MAX(n, 2 * (size_t)g->values[op->out[0]].width);  // EMBED: a token's row and a position's
-        if (op->kind == GRAPH_MATMUL)                             // a row for an adapter
-            n = MAX(n, (size_t)g->values[op->in[0]].width);
+        if (op->kind == GRAPH_MATMUL)
+            n = MAX(n, CPU_ADAPTER_ROWS * (size_t)g->values[op->in[0]].width);
         if (op->kind == GRAPH_ATTEND)
             n = MAX(n, cpu_attend_scratch(op->att.head_dim));
         if (op->kind == GRAPH_ROUTE)

@@ -35,7 +35,7 @@ typedef struct cpu_sorting {
 
 // What an adapter adds to a weight, packed like one.
 typedef struct cpu_lowrank {
-    kern_weight a, b;  // F32; a.n == b.k is the rank, 0 where there is nothing
+    kern_weight a, b;  // F32 or F16; a.n == b.k is the rank, 0 where there is nothing
     float scale;
 } cpu_lowrank;
 
@@ -119,6 +119,7 @@ void cpu_blend(cpu_worker *w, const graph_op *op, int index);
 // matmul.c
 void cpu_matmul(cpu_worker *w, const graph_op *op, int index);
 // adapter.c
+enum { CPU_ADAPTER_ROWS = 8 };  // rows of input that are decoded at once, in scratch
 int cpu_adapter_new(dev_plan *p, const dev_lowrank *parts, dev_adapter **out, err *e);
 void cpu_adapter_free(dev_adapter *a);
 void cpu_set_adapter(dev_plan *p, const dev_adapter *a, float scale);
