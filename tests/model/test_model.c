@@ -69,6 +69,60 @@ static void good_models_load(void **state)
     assert_true(n > 2);
 }
 
+static void bad_experts_are_named(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    t.experts = 8;
+    t.used = 2;
+    t.without = "llama.expert_used_count";
+    expect_refused(&t, ST_FORMAT, "llama.expert_used_count", "missing");
+    t.without = "blk.1.ffn_gate_inp.weight";
+    expect_refused(&t, ST_FORMAT, "blk.1.ffn_gate_inp.weight", "missing");
+    t.without = NULL;
+    t.misshapen = "blk.2.ffn_down_exps.weight";
+    expect_refused(&t, ST_FORMAT, "blk.2.ffn_down_exps.weight", "64 x 8");
+    t.misshapen = NULL;
+    t.other_key = "llama.expert_used_count";
+    t.other_value = 9;
+    expect_refused(&t, ST_FORMAT, "llama.expert_used_count", "1..8");
+}
+
+static void pooling_key(make *m, const void *ctx)
+{
+    make_u32(m, "llama.pooling_type", *(const uint32_t *)ctx);
+}
+
+static void not_causal(make *m, const void *ctx)
+{
+    (void)ctx;
+    make_bool(m, "llama.attention.causal", false);
+}
+
+static void what_a_decoder_cannot_pool_is_refused(void **state)
+{
+    (void)state;
+    toy t = toy_llama();
+    uint32_t kind = 1;
+    t.more = pooling_key;
+    t.more_ctx = &kind;
+    expect_refused(&t, ST_UNSUPPORTED, "llama.pooling_type", "1");
+    kind = 4;
+    expect_refused(&t, ST_FORMAT, "cls.output.weight", "ranks");
+    kind = 5;
+    expect_refused(&t, ST_FORMAT, "llama.pooling_type", "0..4");
+    t.more = not_causal;
+    expect_refused(&t, ST_UNSUPPORTED, "llama.attention.causal", "false");
+    kind = 3;
+    t.more = pooling_key;
+    model m;
+    loaded l = {0};
+    err e;
+    assert_int_equal(load_toy(&t, &m, &l, &e), ST_OK);
+    assert_int_equal(m.result_width, 64);
+    unload(&m, &l);
+}
+
 static void each_missing_key_is_named(void **state)
 {
     (void)state;
@@ -369,6 +423,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_models_load),
+        cmocka_unit_test(bad_experts_are_named),
+        cmocka_unit_test(what_a_decoder_cannot_pool_is_refused),
         cmocka_unit_test(each_missing_key_is_named),
         cmocka_unit_test(each_missing_or_misshapen_tensor_is_named),
         cmocka_unit_test(fused_matrices_are_checked),
