@@ -31,7 +31,8 @@ typedef struct cli_options {
     uint64_t seed;
     const char *pp, *tg, *depth, *batch;
     int repetitions;
-    const char *type, *imatrix;
+    const char *type, *imatrix, *plot;
+    bool csv;
     // Of `serve`:
     const char *models[CLI_MODELS];
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;
@@ -123,6 +124,7 @@ int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_embed(const cli_options *o);
 int cmd_rerank(const cli_options *o);
 int cmd_eval(const cli_options *o);
+int cli_eval_bpw(const cli_options *o);  // eval_bpw.c
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
 int cmd_convert(const cli_options *o);

@@ -10,11 +10,9 @@ static void print_first_words(const cli_command *c)
     if (c->run == cmd_help) {
         for (size_t i = 0; i < cli_command_count; i++)
             printf("%s ", cli_commands[i].name);
-    } else if (c->run == cmd_completion) {
-        for (const char *s = c->arguments; *s; s++)
+    } else if (c->run == cmd_completion || c->run == cmd_eval) {
+        for (const char *s = c->arguments; *s && *s != ' '; s++)
             putchar(*s == '|' ? ' ' : *s);
-    } else if (c->run == cmd_eval) {
-        printf("%.*s", (int)strcspn(c->arguments, " "), c->arguments);
     }
 }
 

@@ -1,4 +1,4 @@
-// irori eval: how well a model predicts a text.
+// irori eval: how well a model predicts a text (bpw: eval_bpw.c).
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,8 +84,10 @@ static int perplexity(const cli_options *o, irori_model *m, const char *text, si
 
 int cmd_eval(const cli_options *o)
 {
+    if (o->command && strcmp(o->command, "bpw") == 0)
+        return cli_eval_bpw(o);
     if (!o->command || strcmp(o->command, "ppl") != 0) {
-        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl\n", o->command ? o->command : "");
+        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl, bpw\n", o->command ? o->command : "");
         return CLI_USAGE;
     }
     if (!o->file) {

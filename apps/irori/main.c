@@ -43,9 +43,12 @@ const cli_command cli_commands[] = {
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
-    {"eval", "ppl MODEL", "perplexity on a text", "file json " MODEL_OPTIONS,
-     "The text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
-     "incomplete window is dropped.",
+    {"eval", "ppl|bpw MODEL", "perplexity on a text; a table over bit widths",
+     "file json csv plot imatrix chunks " MODEL_OPTIONS,
+     "ppl: the text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
+     "incomplete window is dropped. bpw: MODEL (F16, BF16 or F32) is quantized in eight ways into a temporary file; each "
+     "is measured for size, speed, memory and energy, and compared with MODEL token by token over --chunks windows "
+     "(default 4) of --ctx tokens (default 256).",
      cmd_eval},
     {"quantize", "IN OUT", "make a model file smaller", "type target-bpw imatrix threads json",
      "IN may be of any type, best F16, BF16 or F32. An interrupted run leaves OUT.partial; the same command goes on from "
@@ -118,6 +121,8 @@ const cli_option cli_option_table[] = {
     {"no-guess", 0, CLI_FLAG, AT(no_guess), NULL, "run every token by itself: the same answer, later", 0, 0},
     {"oracle", 0, CLI_FLOAT, AT(oracle), "A", "bench spec: guesses that are right with probability A", 0, 1},
     {"output", 'o', CLI_TEXT, AT(output), "FILE", "the file to write", 0, 0},
+    {"csv", 0, CLI_FLAG, AT(csv), NULL, "eval bpw: the table as comma-separated values", 0, 0},
+    {"plot", 0, CLI_TEXT, AT(plot), "FILE", "eval bpw: draw the table as SVG into a file", 0, 0},
     {"chunks", 0, CLI_INT, AT(chunks), "N", "most windows of the text to run (default: all)", 1, 1 << 28},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
     {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,

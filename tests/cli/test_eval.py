@@ -21,9 +21,29 @@ class Eval(cli.Case):
         self.assertRegex(out, r"^perplexity \d+\.\d{4} ")
         self.assertEqual(err, "")
 
+    def test_bpw(self):
+        draft = str(cli.SOURCE / "models" / "irori-tiny-draft-f16.gguf")
+        path, plot = self.file("text", TEXT), str(self.folder / "plot.svg")
+        words = ("eval", "bpw", draft, "--file", path, "--ctx", "64", "--chunks", "1")
+        r = self.json(*words, "--plot", plot)
+        rows = {row["method"]: row for row in r["methods"]}
+        self.assertEqual(list(rows), ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K"])
+        self.assertEqual(r["scored"], 32)
+        self.assertIn(r["knee"], rows)
+        for row in rows.values():
+            self.assertGreaterEqual(row["kl"], 0)
+            self.assertGreater(row["pp"], 0)
+            self.assertGreater(row["bytes"] * 8, row["bpw"])
+        self.assertLess(rows["Q8_0"]["kl"], rows["Q4_K_M"]["kl"])
+        self.assertLess(rows["Q4_K_M"]["kl"], rows["Q2_K"]["kl"])
+        with open(plot) as f:
+            self.assertEqual(f.read().count("<circle"), 8)
+        self.fails("eval", "bpw", draft, says="--file", status=2)
+        self.fails("eval", "bpw", draft, "--file", self.file("short", "a few words"), says="a window needs")
+
     def test_bad_use(self):
         self.fails("eval", "ppl", cli.MODEL, status=2, says="--file")
-        self.fails("eval", "bleu", cli.MODEL, "--file", "x", status=2, says="allowed ppl")
+        self.fails("eval", "bleu", cli.MODEL, "--file", "x", status=2, says="allowed ppl, bpw")
         self.fails("eval", "ppl", status=2, says="missing")
         self.fails("eval", "ppl", cli.MODEL, "--file", self.file("short", "a few words"), says="a window needs 512")
         self.fails("eval", "ppl", cli.MODEL, "--file", self.file("empty", ""), says="the text has 0 tokens")
