@@ -3,6 +3,7 @@
 // high and low bytes for two blocks of outs.
 #include "kern/x86/amx.h"
 #include "kern/x86/avx512_kv.h"
+#include "kern/x86/kv_prefetch.h"
 
 enum {
     LEAST = 6,  // rows from which tiles pay
@@ -18,13 +19,16 @@ typedef struct scratch {
     avx512_grid grid;
 } scratch;
 
-KERN_INLINE void unpack(enum kern_kv_level level, const kern_kv *x, int terms, uint8_t *codes)
+KERN_INLINE void unpack(enum kern_kv_level level, const kern_kv *x, kern_kv_stream ahead, int terms,
+                        uint8_t *codes)
 {
     const int G = avx512_kv_groups(level), blocks = x->outs / 16, lines = x->terms / 4 / G;
     for (int b = 0; b < blocks; b++, codes += 16 * terms) {
         for (int i = 0; i < lines; i++) {
             __m512i c[4];
-            avx512_kv_codes(level, x, ((size_t)i * (size_t)blocks + (size_t)b) * 64, c);
+            const size_t at = ((size_t)i * (size_t)blocks + (size_t)b) * 64;
+            kern_kv_prefetch(ahead, at, 64);
+            avx512_kv_codes(level, x, at, c);
             for (int g = 0; g < G; g++)
                 _mm512_store_si512(codes + 64 * (i * G + g), c[g]);
         }
@@ -32,14 +36,14 @@ KERN_INLINE void unpack(enum kern_kv_level level, const kern_kv *x, int terms, u
     }
 }
 
-static void unpack_level(const kern_kv *x, int terms, uint8_t *codes)
+static void unpack_level(const kern_kv *x, kern_kv_stream ahead, int terms, uint8_t *codes)
 {
     if (x->level == KERN_KV_Q8)
-        unpack(KERN_KV_Q8, x, terms, codes);
+        unpack(KERN_KV_Q8, x, ahead, terms, codes);
     else if (x->level == KERN_KV_Q4)
-        unpack(KERN_KV_Q4, x, terms, codes);
+        unpack(KERN_KV_Q4, x, ahead, terms, codes);
     else
-        unpack(KERN_KV_Q2, x, terms, codes);
+        unpack(KERN_KV_Q2, x, ahead, terms, codes);
 }
 
 // Sums of the rows from row0 that a tile holds, for the blocks at `codes` and `codes` + `next` (0: only one).
@@ -99,7 +103,7 @@ static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const flo
     const int terms = (x->terms + DEPTH - 1) / DEPTH * DEPTH, tiles = (rows + AMX_TOKENS - 1) / AMX_TOKENS,
               m = (rows + tiles - 1) / tiles;
     scratch s;
-    unpack_level(x, terms, s.codes);
+    unpack_level(x, kern_kv_stream_of(ahead ? ahead : x), terms, s.codes);
     avx512_grid_of(x, &s.grid);
     for (int t = 0; t < rows; t++)
         avx512_factors(&s.grid, x->terms, w + t * ldw, s.high + t * terms, s.low + t * terms, &s.scale[t],
