@@ -47,6 +47,7 @@ look() {
             need libxxhash-dev header xxhash.h
             need libedit-dev header editline/readline.h
             need libmicrohttpd-dev header microhttpd.h
+            need libsqlite3-dev header sqlite3.h
             need libcmocka-dev header cmocka.h
             ;;
         check)
@@ -79,6 +80,7 @@ translate() {
     dnf:libxxhash-dev) echo xxhash-devel ;;
     dnf:libedit-dev) echo libedit-devel ;;
     dnf:libmicrohttpd-dev) echo libmicrohttpd-devel ;;
+    dnf:libsqlite3-dev) echo sqlite-devel ;;
     dnf:libcmocka-dev) echo libcmocka-devel ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
     pacman:libc6-dev) echo glibc ;;
@@ -92,6 +94,7 @@ translate() {
     pacman:libxxhash-dev | brew:libxxhash-dev) echo xxhash ;;
     pacman:libedit-dev | brew:libedit-dev) echo libedit ;;
     pacman:libmicrohttpd-dev | brew:libmicrohttpd-dev) echo libmicrohttpd ;;
+    pacman:libsqlite3-dev | brew:libsqlite3-dev) echo sqlite ;;
     pacman:libcmocka-dev | brew:libcmocka-dev) echo cmocka ;;
     *) echo "$2" ;;
     esac

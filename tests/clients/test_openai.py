@@ -61,6 +61,18 @@ class OpenAI(serving.Case):
             model=NAME, prompt="The river", max_tokens=4, temperature=0, stream=True))
         self.assertEqual(a.choices[0].text, text)
 
+    def test_responses(self):
+        a = self.client.responses.create(model=NAME, input=ASK[0]["content"], temperature=0)
+        self.assertEqual((a.output_text, a.status), (ANSWER, "completed"))
+        self.assertEqual(self.client.responses.retrieve(a.id).output_text, ANSWER)
+        with self.client.responses.stream(model=NAME, input=ASK[0]["content"], temperature=0) as stream:
+            text = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+            self.assertEqual(stream.get_final_response().output_text, ANSWER)
+        self.assertEqual(text, ANSWER)
+        more = self.client.responses.create(model=NAME, input="Again.", previous_response_id=a.id, max_output_tokens=5)
+        self.assertGreater(more.usage.input_tokens, a.usage.input_tokens)
+        self.client.responses.delete(a.id)
+
     def test_errors(self):
         with self.assertRaises(openai.BadRequestError) as raised:
             self.client.chat.completions.create(model=NAME, messages=ASK, temperature=-1)

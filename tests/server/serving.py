@@ -26,7 +26,7 @@ class Server:
 
     def __init__(self, *words, models=(MODEL,), env=None):
         self.home = tempfile.TemporaryDirectory()
-        environment = dict(os.environ, XDG_STATE_HOME=self.home.name, **(env or {}))
+        environment = {**os.environ, "XDG_STATE_HOME": self.home.name, **(env or {})}
         self.process = subprocess.Popen(
             [IRORI, "serve", *models, "--port", "0", "--threads", "2", "--no-pin", *words],
             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment)

@@ -502,7 +502,9 @@ static bool feed_text(calls_parser *p)
     if (w < 0)
         return false;
     drop(&p->pend, strlen(words[w]));
-    if ((size_t)w < calls_from) {
+    if ((size_t)w < calls_from && p->any_text) {
+        tell_text(p, words[w], strlen(words[w]));  // reasoning comes first or not at all
+    } else if ((size_t)w < calls_from) {
         p->state = S_THINK;
         p->trim = true;
     } else if (p->style.syntax == CALLS_TAGS_XML) {

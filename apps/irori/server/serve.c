@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
@@ -90,9 +91,26 @@ static void raise_file_limit(void)
     }
 }
 
+// $XDG_STATE_HOME/irori, else ~/.local/state/irori.
+static bool state_folder(char *out, size_t cap)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int n = -1;
+    if (state && *state == '/')
+        n = snprintf(out, cap, "%s/irori", state);
+    else if (home && *home == '/')
+        n = snprintf(out, cap, "%s/.local/state/irori", home);
+    return n > 0 && (size_t)n < cap;
+}
+
 static int start(server *s, const serve_options *o, const http_options *h, err *e)
 {
-    int rc = models_new(&s->models, &o->models, e);
+    char folder[900], path[1024];
+    bool has = state_folder(folder, sizeof folder) && os_make_dirs(folder);
+    snprintf(path, sizeof path, "%s/server.sqlite", folder);
+    int rc = store_open(&s->store, has ? path : NULL, e);
+    if (!rc)
+        rc = models_new(&s->models, &o->models, e);
     for (int i = 0; !rc && i < o->n_paths; i++)
         rc = models_add(s->models, o->paths[i], i == 0 || o->all_stay, e);
     return rc ? rc : http_start(&s->http, h, e);
@@ -142,6 +160,7 @@ int serve(const serve_options *o, err *e)
     }
     http_stop(s.http);
     models_free(s.models);
+    store_close(s.store);
     mem_free(cert);
     mem_free(key);
     return rc;

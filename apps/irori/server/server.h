@@ -8,6 +8,7 @@
 #include "server/fields.h"
 #include "server/http.h"
 #include "server/models.h"
+#include "server/store.h"
 
 typedef struct server_options {
     const char *host, *api_key;  // NULL: loopback; none
@@ -19,6 +20,7 @@ typedef struct server {
     server_options o;
     http_server *http;
     models *models;
+    store *store;
     double started;
     int64_t started_at;                 // seconds since 1970
     atomic_uint_least64_t answered[6];  // by hundreds of the status
@@ -59,8 +61,9 @@ bool access_check(server *s, http_request *r);
 void access_cors(http_request *r);  // headers for a web page that may call
 
 // Routes, by file.
-route_fn route_chat, route_completions;       // openai.c
-route_fn route_messages, route_count_tokens;  // anthropic.c
+route_fn route_chat, route_completions;                               // openai.c
+route_fn route_responses, route_response_get, route_response_delete;  // responses.c
+route_fn route_messages, route_count_tokens;                          // anthropic.c
 route_fn route_ollama_chat, route_ollama_generate, route_ollama_tags, route_ollama_show, route_ollama_ps,
     route_ollama_version, route_ollama_missing;  // ollama.c
 route_fn route_completion, route_infill, route_tokenize, route_detokenize, route_apply_template,
