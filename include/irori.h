@@ -303,7 +303,8 @@ typedef struct irori_scheduler_options {
     int prompt_chunk;  // most tokens of prompts in a step while answers are being made; default 64
 } irori_scheduler_options;
 
-// The model is the scheduler's until irori_scheduler_free: nothing else may run it or make sessions of it.
+// The model is the scheduler's until irori_scheduler_free: nothing else may run it or make sessions of it. A model that
+// gives embeddings or ranks takes no requests (IRORI_UNSUPPORTED), but irori_scheduler_call.
 IRORI_API int irori_scheduler_new(irori_scheduler **out, irori_model *m,
                                   const irori_scheduler_options *options, irori_error *error);
 // Cancels every request; their last events come before it returns. NULL is allowed.

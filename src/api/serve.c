@@ -44,7 +44,7 @@ int irori_scheduler_new(irori_scheduler **out, irori_model *m, const irori_sched
     const irori_scheduler_options *o = options ? options : &defaults;
     err *e = api_err(error);
     *out = NULL;
-    int rc = api_need_text(m, e);
+    int rc = api_need_engine(m, e);
     if (!rc)
         rc = api_need_breakers(m, e);  // now: requests come from any thread
     irori_scheduler *s = rc ? NULL : mem_calloc(MEM_OTHER, 1, sizeof *s);
@@ -109,7 +109,9 @@ int irori_request_submit(irori_request **out, irori_scheduler *s, const irori_re
         .client = o->client,
         .event = tell,
     };
-    int rc = api_sampling(s->m, o->sampling, &p.samp, e);
+    int rc = api_need_text(s->m, e);
+    if (!rc)
+        rc = api_sampling(s->m, o->sampling, &p.samp, e);
     listener *l = rc ? NULL : mem_alloc(MEM_OTHER, sizeof *l);
     if (!rc && !l)
         rc = err_set(e, ST_NOMEM, "no memory for a request");

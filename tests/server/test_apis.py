@@ -1,7 +1,8 @@
 """The other APIs: Ollama's, Anthropic's, llama-server's; models on demand; metrics."""
+import base64
 import json
 import pathlib
-import re
+import struct
 import tempfile
 import time
 import unittest
@@ -190,6 +191,74 @@ class Native(serving.Case):
         label = f'{{model="{NAME}"}}'
         self.assertGreaterEqual(seen["irori_completion_tokens_total" + label], 3)
         self.assertEqual(seen[f'irori_first_token_seconds_bucket{{model="{NAME}",le="+Inf"}}'], seen["irori_first_token_seconds_count" + label])
+
+
+class Held(serving.Case):
+    """Answers held to a schema, whatever is drawn."""
+
+    def test_response_format(self):
+        schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 0, "maximum": 120}},
+                  "required": ["name", "age"], "additionalProperties": False}
+        body = {"model": NAME, "messages": [{"role": "user", "content": "Somebody."}], "temperature": 1, "max_tokens": 200}
+        held = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema, "strict": True}}
+        for seed in range(1, 6):
+            a = self.answers(200, "/v1/chat/completions", dict(body, seed=seed, response_format=held))["choices"][0]
+            value = json.loads(a["message"]["content"])
+            self.assertEqual(sorted(value), ["age", "name"])
+            self.assertTrue(0 <= value["age"] <= 120)
+            self.assertEqual(a["finish_reason"], "stop")
+        ollama = self.answers(200, "/api/chat", dict(body, stream=False, format=schema))
+        self.assertEqual(sorted(json.loads(ollama["message"]["content"])), ["age", "name"])
+        text = {"format": {"type": "json_schema", "name": "person", "schema": schema}}
+        a = self.answers(200, "/v1/responses", {"input": "Somebody.", "text": text, "max_output_tokens": 200})
+        self.assertEqual(sorted(json.loads(a["output"][0]["content"][0]["text"])), ["age", "name"])
+
+    def test_refused_schemas(self):
+        for schema in ({"type": "nothing"}, {"$ref": "#/nowhere"}):
+            held = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+            e = self.answers(400, "/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "response_format": held})["error"]
+            self.assertIn("response_format", e["message"])
+
+    def test_a_call_that_must_be_made(self):
+        other = {"type": "function", "function": {"name": "set_level", "parameters": {
+            "type": "object", "properties": {"level": {"enum": [1, 2, 3]}}, "required": ["level"], "additionalProperties": False}}}
+        body = {"model": NAME, "messages": [{"role": "user", "content": "Say something."}], "tools": [WEATHER, other], "max_tokens": 200}
+        for seed in range(1, 5):
+            c = self.answers(200, "/v1/chat/completions", dict(body, seed=seed, tool_choice={"type": "function", "function": {"name": "set_level"}}))
+            call = c["choices"][0]["message"]["tool_calls"][0]["function"]
+            self.assertEqual(call["name"], "set_level")
+            self.assertIn(json.loads(call["arguments"]), ({"level": 1}, {"level": 2}, {"level": 3}))
+
+
+class Embedding(serving.Case):
+    models = (str(serving.SOURCE / "tests" / "engine" / "data" / "ruri.gguf"), str(serving.SOURCE / "tests" / "engine" / "data" / "bge-reranker.gguf"))
+
+    def test_vectors(self):
+        texts = ["a stitch in time", "saves nine"]
+        a = self.answers(200, "/v1/embeddings", {"model": "ruri", "input": texts})
+        vectors = [d["embedding"] for d in a["data"]]
+        self.assertEqual([len(v) for v in vectors], [32, 32])
+        self.assertGreater(a["usage"]["prompt_tokens"], 2)
+        b = self.answers(200, "/v1/embeddings", {"model": "ruri", "input": texts, "encoding_format": "base64"})
+        for d, v in zip(b["data"], vectors):
+            self.assertEqual(list(struct.unpack("<32f", base64.b64decode(d["embedding"]))), v)
+        self.assertEqual(self.answers(200, "/api/embed", {"model": "ruri", "input": texts})["embeddings"], vectors)
+        self.assertEqual(self.answers(200, "/api/embeddings", {"model": "ruri", "prompt": texts[0]})["embedding"], vectors[0])
+        self.assertEqual(len(self.answers(200, "/v1/embeddings", {"input": "x", "dimensions": 4})["data"][0]["embedding"]), 4)
+
+    def test_ranks(self):
+        a = self.answers(200, "/v1/rerank", {"model": "bge-reranker", "query": "sewing", "documents": ["a", "saves nine", "x y"], "top_n": 2})
+        self.assertEqual(len(a["results"]), 2)
+        self.assertGreaterEqual(a["results"][0]["relevance_score"], a["results"][1]["relevance_score"])
+        b = self.answers(200, "/rerank", {"model": "bge-reranker", "query": "sewing", "texts": ["a", {"text": "saves nine"}], "return_documents": True})
+        self.assertEqual({r["document"]["text"] for r in b["results"]}, {"a", "saves nine"})
+
+    def test_errors(self):
+        for path, body in (("/v1/embeddings", {"input": []}), ("/v1/embeddings", {"input": [1]}), ("/v1/embeddings", {"input": "a", "dimensions": 99}),
+                           ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}), ("/v1/embeddings", {"input": "y" * 500}),
+                           ("/v1/embeddings", {"model": "bge-reranker", "input": "a"}), ("/v1/rerank", {"query": "a", "documents": ["b"]}),
+                           ("/v1/rerank", {"model": "bge-reranker", "documents": ["b"]}), ("/v1/completions", {"prompt": "a"})):
+            self.answers(400, path, body)
 
 
 class Several(unittest.TestCase):

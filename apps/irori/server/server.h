@@ -62,6 +62,7 @@ void access_cors(http_request *r);  // headers for a web page that may call
 
 // Routes, by file.
 route_fn route_chat, route_completions;                               // openai.c
+route_fn route_embeddings, route_ollama_embed, route_rerank;          // embed.c
 route_fn route_responses, route_response_get, route_response_delete;  // responses.c
 route_fn route_messages, route_count_tokens;                          // anthropic.c
 route_fn route_ollama_chat, route_ollama_generate, route_ollama_tags, route_ollama_show, route_ollama_ps,
