@@ -1,5 +1,6 @@
 // Every decoder architecture against Hugging Face transformers: tiny random models and their logits in double
-// precision, both made by tools/oracle/decoders.py. Prompts are longer than the models' windows. A prompt gives the
+// precision (but for keys and values, which are rounded to F16 as pages hold them), both made by
+// tools/oracle/decoders.py. Prompts are longer than the models' windows. A prompt gives the
 // same bits whole, cut at odd places, and beside other rows; encoded weights stay within stated bounds.
 #include <math.h>
 #include <setjmp.h>
