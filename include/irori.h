@@ -290,6 +290,50 @@ typedef struct irori_speculation_stats {
 } irori_speculation_stats;
 IRORI_API void irori_session_get_speculation(const irori_session *s, irori_speculation_stats *out);
 
+// ---- Candidates ------------------------------------------------------------------------------------------------
+// Short replies to choose from, for a person who speaks by choosing: one row for each intent ("axis"), all from one
+// past that was run ahead, within a time that is kept. What the model has not ready comes from earlier choices, the
+// profile's scenes, or default replies, and says so. docs/CANDIDATES.md
+typedef struct irori_profile irori_profile;
+// A JSON text. Immutable; any thread.
+IRORI_API int irori_profile_new(irori_profile **out, const char *json, size_t bytes, irori_error *error);
+IRORI_API void irori_profile_free(irori_profile *p);  // its talks must be freed before; NULL is allowed
+
+typedef struct irori_talk irori_talk;
+// A conversation of the profile's person. Runs what the profile says of them. m NULL: fall-backs only.
+IRORI_API int irori_talk_new(irori_talk **out, irori_model *m, const irori_profile *p, irori_error *error);
+IRORI_API void irori_talk_free(irori_talk *t);  // NULL is allowed
+// Something was said, by the person (me) or to them; run at once, so that little is left to do at the trigger.
+IRORI_API int irori_talk_append(irori_talk *t, bool me, const char *text, irori_error *error);
+
+typedef struct irori_candidate {
+    const char *text, *axis;  // until the next call on the talk
+    const char *source;       // "model", "cache", "scene", "default"
+    double ms;                // from the trigger until it was final
+} irori_candidate;
+typedef struct irori_round {
+    int n;                    // replies, 1..8; default 4
+    double budget_ms;         // default 200; what is not ready then is stood in for
+    int max_tokens;           // of a reply, 1..64; default 16
+    const char *const *axes;  // ids of axes to use; NULL: those that what was said makes likely
+    size_t axes_count;
+    const char *const *avoid;  // replies not wanted again
+    size_t avoid_count;
+    float temperature;  // default 0.7
+    uint64_t seed;      // 0: a new one
+    // Text so far (last false: text and axis only), then each reply when it is final.
+    void (*event)(void *ctx, int index, const irori_candidate *c, bool last);
+    void *ctx;
+} irori_round;
+enum { IRORI_MOST_CANDIDATES = 8 };
+// *count replies into out[n], fewer than n only when all fall-backs are used up. IRORI_INVALID names what is out of
+// range. A model that fails or is late is no error: the fall-backs answer; *error then has code IRORI_OK and the reason
+// as its message.
+IRORI_API int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, int *count,
+                               irori_error *error);
+// The person chose out[index] of the last round: it was said, and is remembered for rounds to come.
+IRORI_API int irori_talk_choose(irori_talk *t, int index, irori_error *error);
+
 // ---- Serving ---------------------------------------------------------------------------------------------------
 // A scheduler runs many requests at once over one model, on a thread of its own: each step takes one token of every
 // running answer and a piece of the prompts that are being read. A request is admitted when all the memory it may

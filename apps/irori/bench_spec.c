@@ -90,7 +90,7 @@ static int answer(const bench *b, const char *prompt, uint64_t seed, bool guess,
     if (!rc)
         rc = prompt ? irori_session_add_chat(s, prompt, NULL, NULL, e) : add_random(b, s, seed, e);
     if (!rc)
-        rc = irori_session_generate(s, prompt ? (size_t)b->o->max_tokens : RANDOM_TOKENS, NULL, NULL, &g, e);
+        rc = irori_session_generate(s, prompt ? cli_max_tokens(b->o) : RANDOM_TOKENS, NULL, NULL, &g, e);
     if (!rc) {
         irori_session_get_speculation(s, &st);
         t->seconds += g.decode_seconds;
@@ -200,7 +200,7 @@ static int recited(const bench *b, script *x, int length, double *each, irori_sp
     if (!rc)
         rc = add_random(b, s, 1, e);
     if (!rc)
-        rc = irori_session_generate(s, (size_t)b->o->max_tokens, NULL, NULL, &g, e);
+        rc = irori_session_generate(s, cli_max_tokens(b->o), NULL, NULL, &g, e);
     if (!rc) {
         irori_session_get_speculation(s, st);
         *each = g.decode_seconds / (double)MAX(g.completion_tokens - 1, 1);
@@ -252,7 +252,7 @@ static int run_oracle(const bench *b, script *x, int length, result *r, irori_er
         all.st.accepted_tokens += st.accepted_tokens;
     }
     summarise(r, b->o->repetitions, plain, guessed, ratio, &all);
-    double a = right_share(x, b->o->max_tokens),
+    double a = right_share(x, (int)cli_max_tokens(b->o)),
            made = a < 1 ? (1 - pow(a, length + 1)) / (1 - a) : length + 1;
     r->formula = made / middle(cost, b->o->repetitions);
     return IRORI_OK;

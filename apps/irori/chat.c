@@ -74,7 +74,7 @@ static int answer(chat *c, const char *text)
     cli_interrupt(c->s);
     int rc = cli_add_chat(c->m, c->s, &c->messages, NULL, &e);
     if (!rc)
-        rc = irori_session_generate(c->s, (size_t)c->o->max_tokens, on_piece, &said, &g, &e);
+        rc = irori_session_generate(c->s, cli_max_tokens(c->o), on_piece, &said, &g, &e);
     putchar('\n');
     if (rc) {
         take_back(c);

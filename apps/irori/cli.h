@@ -20,12 +20,15 @@ typedef struct cli_options {
     bool no_guess;
     const char *draft;
     float oracle;
+    const char *profile, *axes, *avoid;
+    float budget_ms;
+    int reply_tokens;
     bool json, help, raw, special, man, memory, truncate, no_pin, no_repack, no_prefixes, cache;
     int threads, ctx, batch_size, dimensions;
     const char *cpu, *cache_dir, *lora;
     const char *kv, *kv_budget, *kv_dir;
     const char *prompt, *system, *text, *file, *tools, *history, *query, *instruction;
-    int max_tokens;
+    int max_tokens;  // 0: not given
     float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;
     int top_k;
     uint64_t seed;
@@ -97,6 +100,7 @@ int cli_fail(const irori_error *e);  // prints "irori: MESSAGE"; CLI_FAILED
 // context 0: --ctx or the default; sessions 0: one.
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
 irori_sampling cli_sampling(const cli_options *o);
+size_t cli_max_tokens(const cli_options *o);
 // Opens the model of --draft; *draft is NULL without one.
 int cli_open_draft(const cli_options *o, irori_model **draft);
 // Lets the session guess ahead, as the options say.
@@ -119,6 +123,7 @@ int cmd_run(const cli_options *o);
 int cmd_chat(const cli_options *o);
 int cmd_info(const cli_options *o);
 int cmd_tokenize(const cli_options *o);
+int cmd_candidates(const cli_options *o);
 int cmd_bench(const cli_options *o);
 int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_embed(const cli_options *o);

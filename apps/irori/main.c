@@ -54,6 +54,12 @@ const cli_command cli_commands[] = {
      "IN may be of any type, best F16, BF16 or F32. An interrupted run leaves OUT.partial; the same command goes on from "
      "there.",
      cmd_quantize},
+    {"candidates", "MODEL", "short replies to choose from",
+     "text profile n budget-ms reply-tokens axes avoid temp seed json " MODEL_OPTIONS,
+     "For a person who speaks by choosing: one reply for each of several intents to what --text says, within the budget "
+     "counted from when --text is read into the model. What is not ready then comes from the profile's scenes or the "
+     "default replies and says so. docs/CANDIDATES.md tells what a profile is.",
+     cmd_candidates},
     {"serve", "[MODEL...]", "serve models to OpenAI's, Ollama's and Anthropic's clients",
      "models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
      "log-prompts quiet " MODEL_OPTIONS,
@@ -77,7 +83,8 @@ const size_t cli_command_count = COUNT_OF(cli_commands);
 const cli_option cli_option_table[] = {
     {"prompt", 'p', CLI_TEXT, AT(prompt), "TEXT",
      "the prompt; @FILE reads it from a file, @- from standard input", 0, 0},
-    {"n", 'n', CLI_INT, AT(max_tokens), "N", "most tokens to generate (default 512)", 1, 1 << 28},
+    {"n", 'n', CLI_INT, AT(max_tokens), "N",
+     "most tokens to generate (default 512); candidates: replies (default 4)", 1, 1 << 28},
     {"raw", 0, CLI_FLAG, AT(raw), NULL, "no chat template", 0, 0},
     {"system", 's', CLI_TEXT, AT(system), "TEXT", "system message", 0, 0},
     {"tools", 0, CLI_TEXT, AT(tools), "FILE", "JSON array of tools the model may call", 0, 0},
@@ -124,6 +131,11 @@ const cli_option cli_option_table[] = {
     {"csv", 0, CLI_FLAG, AT(csv), NULL, "eval bpw: the table as comma-separated values", 0, 0},
     {"plot", 0, CLI_TEXT, AT(plot), "FILE", "eval bpw: draw the table as SVG into a file", 0, 0},
     {"chunks", 0, CLI_INT, AT(chunks), "N", "most windows of the text to run (default: all)", 1, 1 << 28},
+    {"profile", 0, CLI_TEXT, AT(profile), "FILE", "who speaks, with which intents (JSON)", 0, 0},
+    {"budget-ms", 0, CLI_FLOAT, AT(budget_ms), "MS", "time for the replies (default 200)", 1, 3600000},
+    {"reply-tokens", 0, CLI_INT, AT(reply_tokens), "N", "most tokens of a reply (default 16)", 1, 64},
+    {"axes", 0, CLI_TEXT, AT(axes), "ID,...", "intents to use (default: those that fit the text)", 0, 0},
+    {"avoid", 0, CLI_TEXT, AT(avoid), "TEXT", "a reply that is not wanted again", 0, 0},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
     {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,
      1024},

@@ -74,6 +74,11 @@ irori_sampling cli_sampling(const cli_options *o)
     };
 }
 
+size_t cli_max_tokens(const cli_options *o)
+{
+    return o->max_tokens ? (size_t)o->max_tokens : 512;
+}
+
 int cli_open_draft(const cli_options *o, irori_model **draft)
 {
     *draft = NULL;

@@ -10,8 +10,7 @@
 
 void cli_defaults(cli_options *o)
 {
-    *o = (cli_options){.max_tokens = 512,
-                       .temperature = 0.8f,
+    *o = (cli_options){.temperature = 0.8f,
                        .top_k = 40,
                        .top_p = 0.95f,
                        .min_p = 0.05f,

@@ -101,7 +101,7 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
     cli_interrupt(s);
     int rc = add_prompt(o, m, s, prompt, n, tools, &e);
     if (!rc)
-        rc = irori_session_generate(s, (size_t)o->max_tokens, on_piece, &a, &g, &e);
+        rc = irori_session_generate(s, cli_max_tokens(o), on_piece, &a, &g, &e);
     cli_interrupt(NULL);
     if (rc && rc != IRORI_CANCELED)
         cli_fail(&e);

@@ -28,7 +28,7 @@ static uint32_t draw(uint32_t n)
 
 static kv *store_with(const char *policy, const char *budget, uint64_t spill_bytes)
 {
-    kv *s;
+    kv *s = NULL;
     err e = {0};
     kv_options o = {.pages = PAGES, .prefix_tree = true, .root = 3, .spill_bytes = spill_bytes};
     if (kv_policy_parse(&o.policy, policy, budget, &e) || kv_new(&s, &shape, &o, &e))

@@ -196,7 +196,8 @@ class Fields(serving.Case):
                 if name in ("max_tokens", "max_completion_tokens"):
                     body["stop"] = list("etaoinshrdlu ")
                 status, _, answer = self.server.post("/v1/chat/completions", body)
-                self.assertIn(status, (200, 400), (name, value, answer))
+                # Half a second may be too short on a busy machine.
+                self.assertIn(status, (200, 400, 504) if name == "deadline" else (200, 400), (name, value, answer))
                 inside = not isinstance(value, (str, bool, list, dict)) and least <= value <= most
                 if not inside:
                     self.assertEqual(status, 400, (name, value))

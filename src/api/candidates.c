@@ -1,0 +1,225 @@
+// Candidates: a talk is a session that always ends where the person's reply would begin.
+#include <string.h>
+
+#include "api/own.h"
+#include "cand/cand.h"
+
+struct irori_talk {
+    const cand_profile *profile;
+    irori_session *s;  // NULL: no model
+    buf messages;      // JSON array of the conversation
+    char *heard;       // what was said to the person last
+    cand_cache cache;
+    cand_reply last[CAND_MOST];  // of the last round
+    int n_last;
+};
+
+// The public name stands for the inner type.
+static cand_profile *inner(const irori_profile *p)
+{
+    return (cand_profile *)(void *)(uintptr_t)p;
+}
+
+int irori_profile_new(irori_profile **out, const char *json, size_t bytes, irori_error *error)
+{
+    cand_profile *p;
+    int rc = cand_profile_new(&p, json, bytes, api_err(error));
+    *out = (irori_profile *)(void *)p;
+    return rc;
+}
+
+void irori_profile_free(irori_profile *p)
+{
+    cand_profile_free(inner(p));
+}
+
+static void add_message(buf *messages, const char *role, const char *text)
+{
+    if (messages->len)
+        messages->data[messages->len - 1] = ',';  // reopen the array
+    else
+        buf_add_char(messages, '[');
+    json_writer w;
+    json_begin(&w, messages);
+    json_obj(&w);
+    json_key(&w, "role");
+    json_str(&w, role);
+    json_key(&w, "content");
+    json_str(&w, text);
+    json_end(&w);
+    buf_add_char(messages, ']');
+}
+
+// Runs the conversation up to where a reply begins.
+static int catch_up(irori_talk *t, irori_error *error)
+{
+    if (t->messages.failed)
+        return err_set(api_err(error), ST_NOMEM, "no memory for the conversation");
+    return t->s && t->messages.len ? irori_session_add_chat(t->s, t->messages.data, NULL, NULL, error)
+                                   : ST_OK;
+}
+
+int irori_talk_new(irori_talk **out, irori_model *m, const irori_profile *p, irori_error *error)
+{
+    *out = NULL;
+    irori_talk *t = mem_calloc(MEM_OTHER, 1, sizeof *t);
+    if (!t)
+        return err_set(api_err(error), ST_NOMEM, "no memory for a talk");
+    t->profile = inner(p);
+    buf_init(&t->messages);
+    int rc = m ? irori_session_new(&t->s, m, NULL, error) : ST_OK;
+    if (!rc && *t->profile->about) {
+        add_message(&t->messages, "system", t->profile->about);
+        // Some templates want a first question; the profile is read with it then.
+        if (t->messages.failed)
+            rc = err_set(api_err(error), ST_NOMEM, "no memory for the profile");
+        else if (catch_up(t, NULL) && t->s)
+            irori_session_truncate(t->s, 0, NULL);
+    }
+    if (rc) {
+        irori_talk_free(t);
+        return rc;
+    }
+    *out = t;
+    return ST_OK;
+}
+
+void irori_talk_free(irori_talk *t)
+{
+    if (!t)
+        return;
+    irori_session_free(t->s);
+    buf_done(&t->messages);
+    cand_cache_done(&t->cache);
+    mem_free(t->heard);
+    mem_free(t);
+}
+
+int irori_talk_append(irori_talk *t, bool me, const char *text, irori_error *error)
+{
+    if (!me) {
+        char *heard = mem_strndup(MEM_OTHER, text, strlen(text));
+        if (!heard)
+            return err_set(api_err(error), ST_NOMEM, "no memory for what was said");
+        mem_free(t->heard);
+        t->heard = heard;
+    }
+    add_message(&t->messages, me ? "assistant" : "user", text);
+    return catch_up(t, error);
+}
+
+static const char *source_name(cand_source s)
+{
+    static const char *const names[] = {"model", "cache", "scene", "default"};
+    return names[s];
+}
+
+static irori_candidate shown(const irori_talk *t, const cand_reply *r)
+{
+    return (irori_candidate){r->text, t->profile->axes[r->axis].id, source_name(r->source), r->seconds * 1e3};
+}
+
+typedef struct teller {
+    const irori_talk *t;
+    const irori_round *r;
+} teller;
+
+static void tell(void *ctx, int index, const cand_reply *reply, bool final)
+{
+    const teller *x = ctx;
+    irori_candidate c = shown(x->t, reply);
+    x->r->event(x->r->ctx, index, &c, final);
+}
+
+// Fills in defaults and finds the axes. axes and avoid_axes have room for all.
+static int check(const irori_talk *t, const irori_round *r, cand_round *c, int *axes, err *e)
+{
+    if (c->n < 1 || c->n > CAND_MOST)
+        return err_set(e, ST_INVALID, "%d replies asked, allowed 1..%d", c->n, CAND_MOST);
+    if (c->max_tokens < 1 || c->max_tokens > CAND_MOST_TOKENS)
+        return err_set(e, ST_INVALID, "replies of %d tokens asked, allowed 1..%d", c->max_tokens,
+                       CAND_MOST_TOKENS);
+    if (!(r->budget_ms >= 0 && r->budget_ms <= 3.6e6))
+        return err_set(e, ST_INVALID, "budget of %g ms, allowed 0 (200) to an hour", r->budget_ms);
+    if (!(c->temperature >= 0 && c->temperature <= 100))
+        return err_set(e, ST_INVALID, "temperature is %g, allowed 0..100", (double)c->temperature);
+    if (r->axes_count > CAND_AXES)
+        return err_set(e, ST_INVALID, "%zu axes asked, allowed up to %d", r->axes_count, CAND_AXES);
+    for (size_t i = 0; i < r->axes_count; i++) {
+        axes[i] = cand_axis_find(t->profile, r->axes[i]);
+        if (axes[i] < 0)
+            return err_set(e, ST_INVALID, "axis \"%.40s\" is none of the profile's", r->axes[i]);
+    }
+    c->axes = r->axes_count ? axes : NULL;
+    c->n_axes = (int)r->axes_count;
+    return ST_OK;
+}
+
+// The axes of replies of the last round that are to be avoided.
+static void find_avoided(const irori_talk *t, const irori_round *r, int *axes)
+{
+    for (size_t i = 0; i < r->avoid_count; i++) {
+        axes[i] = -1;
+        for (int j = 0; j < t->n_last; j++)
+            if (strcmp(t->last[j].text, r->avoid[i]) == 0)
+                axes[i] = t->last[j].axis;
+    }
+}
+
+int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, int *count,
+                     irori_error *error)
+{
+    static const irori_round usual = {0};
+    double now = os_seconds();
+    int axes[CAND_AXES], *avoid_axes;
+    r = r ? r : &usual;
+    *count = 0;
+    teller told = {t, r};
+    cand_round c = {.profile = t->profile,
+                    .cache = &t->cache,
+                    .heard = t->heard ? t->heard : "",
+                    .n = r->n ? r->n : 4,
+                    .max_tokens = r->max_tokens ? r->max_tokens : 16,
+                    .started = now,
+                    .deadline = now + (r->budget_ms > 0 ? r->budget_ms : 200) / 1e3,
+                    .avoid = r->avoid,
+                    .n_avoid = r->avoid_count,
+                    .temperature = r->temperature != 0 ? r->temperature : .7f,
+                    .seed = r->seed ? r->seed : os_random_seed(),
+                    .event = r->event ? tell : NULL,
+                    .ctx = &told};
+    err why = {0};
+    int rc = check(t, r, &c, axes, api_err(error));
+    if (rc)
+        return rc;
+    avoid_axes = mem_calloc(MEM_OTHER, r->avoid_count + 1, sizeof *avoid_axes);
+    if (!avoid_axes)
+        return err_set(api_err(error), ST_NOMEM, "no memory for a round");
+    find_avoided(t, r, avoid_axes);
+    c.avoid_axes = avoid_axes;
+    bool ready = t->s && irori_session_logits(t->s);  // what was said is run
+    if (ready)
+        rc = api_keep_logits(t->s->m, NULL);
+    t->n_last = cand_round_run(&c, t->s ? &t->s->m->engine : NULL, t->s ? t->s->m->tok : NULL,
+                               ready && !rc ? t->s->seq : NULL, t->last, &why);
+    mem_free(avoid_axes);
+    for (int i = 0; i < t->n_last; i++)
+        out[i] = shown(t, &t->last[i]);
+    *count = t->n_last;
+    if (error) {
+        *api_err(error) = why;
+        error->code = IRORI_OK;
+    }
+    return ST_OK;
+}
+
+int irori_talk_choose(irori_talk *t, int index, irori_error *error)
+{
+    if (index < 0 || index >= t->n_last)
+        return err_set(api_err(error), ST_INVALID, "reply %d chosen, the last round had %d", index,
+                       t->n_last);
+    const cand_reply *r = &t->last[index];
+    if (cand_cache_add(&t->cache, t->heard ? t->heard : "", r->axis, r->text))
+        return err_set(api_err(error), ST_NOMEM, "no memory to remember a choice");
+    return irori_talk_append(t, true, r->text, error);
+}

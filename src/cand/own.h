@@ -1,0 +1,41 @@
+// Inside of the cand room.
+#ifndef CAND_OWN_H
+#define CAND_OWN_H
+
+#include "cand/cand.h"
+
+// axes.c: the built-in axes.
+extern const char cand_axes_en[], cand_axes_ja[];  // JSON
+
+// pick.c
+// The axes of a round of n: those that what was heard makes likely, one way out among them.
+void cand_pick_axes(const cand_round *r, int *axes);
+bool cand_contains(const char *text, const char *part);  // letter case of ASCII aside
+// Whether a reply can be said: two letters or more, none of the marks before them that belong inside, brackets in pairs.
+bool cand_well_formed(const char *text);
+// Whether `text` is much like one of the first n replies or something to avoid.
+bool cand_taken(const cand_round *r, const cand_reply *replies, const bool *have, int n, const char *text);
+// The next best thing for an axis; false when all is taken.
+bool cand_fall_back(const cand_round *r, const cand_reply *replies, const bool *have, cand_reply *out);
+
+// rows.c: replies made together.
+typedef struct cand_row {
+    const int32_t *tag;  // its forced start
+    int n_tag;
+    samp *samp;
+    bool complete;  // a whole sentence came out
+    char *text;     // [sizeof cand_reply.text] what came out
+    // While it runs:
+    kv_seq *seq;
+    tok_stream stream;
+    int32_t tokens[CAND_MOST_TOKENS];
+    int n_tokens;
+    bool running;
+    buf made;
+} cand_row;
+// Runs rows until they end or the deadline. partial(ctx, row) after each token. ST_CANCELED: the deadline came in the middle of a
+// step.
+int cand_rows_run(engine *x, const tok *t, const kv_seq *prefix, cand_row *rows, int n, int max_tokens,
+                  double deadline, void (*partial)(void *ctx, int row), void *ctx, err *e);
+
+#endif
