@@ -62,7 +62,7 @@ IRORI_API void irori_free(void *p);           // for memory handed to the caller
 // ---- Models ----------------------------------------------------------------------------------------------------
 typedef struct irori_model_options {
     int threads;   // default: the processors this process may use
-    int context;   // most tokens of a session; default: min(trained context, 4096)
+    int context;   // most tokens of a session, or a text; default: min(trained context, 4096; encoders: 8192)
     int sessions;  // sessions that may fill their context at once; default 1. Memory is taken as it is used
     int batch;     // tokens of a prompt run together, 1..8192; default 512
     const char *cpu;  // most to use: "scalar", "avx2", "avx512", "amx", "neon"; default: the best there is

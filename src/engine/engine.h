@@ -13,7 +13,7 @@
 
 typedef struct engine_options {
     int threads;      // 0: all
-    int context;      // most tokens of a sequence; 0: min(trained, 4096)
+    int context;      // most tokens of a sequence; 0: min(trained, 4096; encoders: 8192)
     int sequences;    // that may be full at once; 0: 1
     int batch;        // most tokens a step; 0: 512
     int outputs;      // most logits rows a step; 0: 64

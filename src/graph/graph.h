@@ -103,8 +103,8 @@ typedef struct graph_attention {
     float softcap;  // > 0: scores are softcap * tanh(s / softcap)
     float scale;    // of the scores, usually 1/sqrt(head_dim)
     float eps;      // of the head norms
-    bool
-        both_ways;  // a token sees all of its sequence in the batch; with a window, what is at most half of it away
+    // A token sees all of its sequence in the batch; with a window, at most half of it to each side.
+    bool both_ways;
     const float *sinks;  // [heads] a score more for each head, of a key without a value (gpt-oss); NULL: none
 } graph_attention;
 

@@ -36,10 +36,12 @@ static void leave(build *b, int layer, const char *name, build_stream *x, const 
 // What marks a token as one of the first segment, which all are; NULL where a model has no such marks.
 static const float *segment_of(build *b)
 {
+    enum { MOST_SEGMENTS = 1024 };
     uint64_t rows = build_row_count(b, "token_types.weight");
-    return rows == 0 || rows > 1024
-               ? NULL
-               : build_vectors(b, (int)rows, b->m->params.width, false, "token_types.weight");
+    if (rows > MOST_SEGMENTS)
+        build_fail(b, ST_FORMAT, "token_types.weight has %llu rows, allowed 1..%d", (unsigned long long)rows,
+                   MOST_SEGMENTS);
+    return rows ? build_vectors(b, (int)rows, b->m->params.width, false, "token_types.weight") : NULL;
 }
 
 build_stream build_embedding(build *b, const build_style *s)

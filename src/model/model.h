@@ -48,7 +48,8 @@ typedef struct model {
 
 // Reads and checks everything the architecture needs. Errors: ST_UNSUPPORTED (architecture, scaling kind),
 // ST_FORMAT (a key or tensor missing, misshapen, of the wrong type; the message names it with the numbers),
-// ST_NOMEM. `form_of` is the device's. `context`: most positions a sequence will have; 0: min(trained, 4096).
+// ST_NOMEM. `form_of` is the device's. `context`: most positions a sequence will have; 0: min(trained, 4096;
+// encoders: 8192).
 int model_load(model *m, const gguf *file, int context, graph_form_fn *form_of, err *e);
 void model_done(model *m);
 
