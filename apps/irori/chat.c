@@ -236,7 +236,8 @@ static int converse(chat *c)
         fprintf(stderr, "irori: %s has no chat template; use `irori run --raw`\n", c->o->model);
         return CLI_FAILED;
     }
-    if (irori_session_new(&c->s, c->m, &sampling, &e) || cli_speculate(c->o, c->draft, c->s, &e))
+    if (irori_session_new(&c->s, c->m, &sampling, &e) || cli_speculate(c->o, c->draft, c->s, &e) ||
+        cli_set_grammar(c->o, c->m, c->s, &e))
         return cli_fail(&e);
     if (c->o->system)
         c->system = mem_strndup(MEM_OTHER, c->o->system, strlen(c->o->system));

@@ -28,6 +28,8 @@ typedef struct cli_options {
     const char *cpu, *cache_dir, *lora;
     const char *kv, *kv_budget, *kv_dir;
     const char *prompt, *system, *text, *file, *tools, *history, *query, *instruction;
+    bool json_mode;
+    const char *json_schema, *grammar, *regex;
     int max_tokens;  // 0: not given
     float temperature, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty, dry;
     int top_k;
@@ -101,6 +103,8 @@ int cli_fail(const irori_error *e);  // prints "irori: MESSAGE"; CLI_FAILED
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
 irori_sampling cli_sampling(const cli_options *o);
 size_t cli_max_tokens(const cli_options *o);
+// Holds what the session generates to --json-mode, --json-schema, --grammar or --regex; fills e when it cannot.
+int cli_set_grammar(const cli_options *o, irori_model *m, irori_session *s, irori_error *e);
 // Opens the model of --draft; *draft is NULL without one.
 int cli_open_draft(const cli_options *o, irori_model **draft);
 // Lets the session guess ahead, as the options say.

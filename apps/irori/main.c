@@ -10,17 +10,20 @@
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
 
+#define GRAMMAR_OPTIONS "json-mode json-schema grammar regex"
+
 // For scripts that give every command the same options.
 #define NOTHING_TO_RUN "--threads and --ctx are taken but change nothing: the model is not run."
 
 const cli_command cli_commands[] = {
     {"run", "MODEL", "answer one prompt",
-     "prompt n raw system tools json " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
+     "prompt n raw system tools json " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS
+     " " MODEL_OPTIONS,
      "The model's chat template is applied where it has one; --raw gives the text as it is, control tokens parsed. "
      "Without --prompt the prompt is read from standard input; a line end at its end is dropped but for --raw.",
      cmd_run},
     {"chat", "MODEL", "talk in the terminal",
-     "system n history " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
+     "system n history " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
      "Ctrl-C stops an answer or empties the line, Ctrl-D leaves. /help lists what can be typed instead of a message. "
      "Away from a terminal each line of standard input is a message.",
      cmd_chat},
@@ -88,6 +91,10 @@ const cli_option cli_option_table[] = {
     {"raw", 0, CLI_FLAG, AT(raw), NULL, "no chat template", 0, 0},
     {"system", 's', CLI_TEXT, AT(system), "TEXT", "system message", 0, 0},
     {"tools", 0, CLI_TEXT, AT(tools), "FILE", "JSON array of tools the model may call", 0, 0},
+    {"json-mode", 0, CLI_FLAG, AT(json_mode), NULL, "the answer is a JSON value", 0, 0},
+    {"json-schema", 0, CLI_TEXT, AT(json_schema), "FILE", "the answer is JSON that meets a schema", 0, 0},
+    {"grammar", 0, CLI_TEXT, AT(grammar), "FILE", "the answer is a sentence of a GBNF grammar", 0, 0},
+    {"regex", 0, CLI_TEXT, AT(regex), "R", "the answer matches an expression (ECMA-262)", 0, 0},
     {"text", 0, CLI_TEXT, AT(text), "TEXT", "the text", 0, 0},
     {"file", 'f', CLI_TEXT, AT(file), "FILE", "read the text from a file; - is standard input", 0, 0},
     {"query", 'q', CLI_TEXT, AT(query), "TEXT", "what the documents are to answer", 0, 0},

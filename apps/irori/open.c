@@ -58,6 +58,39 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
     return rc ? cli_fail(&e) : CLI_OK;
 }
 
+int cli_set_grammar(const cli_options *o, irori_model *m, irori_session *s, irori_error *e)
+{
+    int wanted = o->json_mode + !!o->json_schema + !!o->grammar + !!o->regex;
+    const char *path = o->json_schema ? o->json_schema : o->grammar;
+    irori_grammar_kind kind = o->json_schema ? IRORI_GRAMMAR_JSON_SCHEMA
+                              : o->grammar   ? IRORI_GRAMMAR_GBNF
+                              : o->regex     ? IRORI_GRAMMAR_REGEX
+                                             : IRORI_GRAMMAR_JSON;
+    char *text = NULL;
+    size_t n = 0;
+    if (!wanted)
+        return IRORI_OK;
+    if (wanted > 1)
+        return err_set((err *)(void *)e, ST_INVALID,
+                       "only one of --json-mode, --json-schema, --grammar and --regex can be given");
+    int rc = path ? os_read_file(path, (size_t)1 << 28, &text, &n, (err *)(void *)e) : IRORI_OK;
+    irori_grammar *g = NULL;
+    if (!rc)
+        rc = irori_grammar_new(&g, m, kind,
+                               path       ? text
+                               : o->regex ? o->regex
+                                          : "",
+                               path       ? n
+                               : o->regex ? strlen(o->regex)
+                                          : 0,
+                               NULL, e);
+    if (!rc)
+        rc = irori_session_set_grammar(s, g, e);
+    irori_grammar_free(g);
+    mem_free(text);
+    return rc;
+}
+
 irori_sampling cli_sampling(const cli_options *o)
 {
     return (irori_sampling){

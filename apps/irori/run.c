@@ -92,7 +92,7 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
     irori_sampling sampling = cli_sampling(o);
     if (irori_session_new(&s, m, &sampling, &e))
         return cli_fail(&e);
-    if (cli_speculate(o, draft, s, &e)) {
+    if (cli_speculate(o, draft, s, &e) || cli_set_grammar(o, m, s, &e)) {
         irori_session_free(s);
         return cli_fail(&e);
     }

@@ -1,4 +1,6 @@
 """irori run."""
+import json
+
 import cli
 
 GREEDY = ("--temp", "0", "-n", "12", "--threads", "1")
@@ -14,6 +16,17 @@ class Run(cli.Case):
         self.assertGreater(r["ttft_ms"], 0)
         self.assertGreater(r["tokens_per_second"], 0)
         self.assertIn(r["finish_reason"], ("stop", "length"))
+
+    def test_grammars(self):
+        schema = self.file("schema", '{"type": "object", "properties": {"n": {"enum": [12, 34]}}, "required": ["n"], '
+                                     '"additionalProperties": false}')
+        grammar = self.file("grammar", 'root ::= "yes" | "no"')
+        ask = ("run", cli.MODEL, "-p", "Hello", "-n", "60", "--threads", "1")
+        self.assertIn(json.loads(self.json(*ask, "--json-schema", schema)["text"])["n"], (12, 34))
+        self.assertIn(self.json(*ask, "--grammar", grammar)["text"], ("yes", "no"))
+        self.assertRegex(self.json(*ask, "--regex", "[a-c]{2}-[0-9]")["text"], "^[a-c]{2}-[0-9]$")
+        self.irori(*ask, "--regex", "(", status=1)
+        self.irori(*ask, "--regex", "a", "--json-mode", status=1)
 
     def test_text_is_the_json_text(self):
         out, err = self.irori("run", cli.MODEL, "-p", "Hello", *GREEDY)
