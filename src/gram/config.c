@@ -331,7 +331,8 @@ static uint32_t step(gram *g, uint32_t config, int cls)
     // What is popped first, because making it uses the same scratch.
     for (uint32_t i = 0; i < c.n && !g->failed; i++) {
         gram_thread t = g->thread[c.thread + i];
-        if (g->rx.node[rx_step(&g->rx, t.at, cls)].nullable)
+        rx at = rx_step(&g->rx, t.at, cls);  // moves the nodes
+        if (g->rx.node[at].nullable)
             popped(g, t.list);
     }
     begin(g);
