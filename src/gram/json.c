@@ -3,16 +3,25 @@
 
 #include "gram/schema.h"
 
-// Blanks between the parts of a JSON text. They are bounded: a model that only writes blanks must come to an end.
-enum { MOST_BLANKS = 32 };
+// Blanks between the parts of a JSON text: a few, or a line break and an indentation. A model that only writes blanks
+// must come to an end.
+enum { MOST_BLANKS = 3, MOST_INDENT = 40 };
+
+static rx blanks(rx_pool *p)
+{
+    rx_set any = {{(uint64_t)1 << ' ' | 1 << '\t' | 1 << '\n' | 1 << '\r'}};
+    rx_set side = {{(uint64_t)1 << ' ' | 1 << '\t'}};
+    rx indent = rx_repeat(p, rx_of_set(p, &side), 0, MOST_INDENT);
+    rx line = rx_cat(p, rx_repeat(p, rx_byte(p, '\r'), 0, 1), rx_cat(p, rx_byte(p, '\n'), indent));
+    return rx_or(p, rx_repeat(p, rx_of_set(p, &any), 0, MOST_BLANKS), line);
+}
 
 // The expressions that all schemas share.
 static int prepare(schema *s)
 {
     gram *g = s->g;
     rx_pool *p = &g->rx;
-    rx_set blank = {{(uint64_t)1 << ' ' | 1 << '\t' | 1 << '\n' | 1 << '\r'}};
-    s->blank = rx_repeat(p, rx_of_set(p, &blank), 0, MOST_BLANKS);
+    s->blank = blanks(p);
     s->quote = rx_byte(p, '"');
     s->open_brace = rx_byte(p, '{');
     s->open_bracket = rx_byte(p, '[');

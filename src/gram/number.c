@@ -159,8 +159,9 @@ rx number_equal(rx_pool *p, const json_t *v)
     decimal_of(v, &d);
     char text[64];
     rx sign = d.negative ? rx_byte(p, '-') : RX_EMPTY;
-    rx fraction = d.n_fraction ? rx_cat(p, rx_byte(p, '.'), rx_literal(p, d.fraction, d.n_fraction))
-                               : optional(p, rx_literal(p, ".0", 2));
+    rx fraction = d.n_fraction      ? rx_cat(p, rx_byte(p, '.'), rx_literal(p, d.fraction, d.n_fraction))
+                  : json_is_real(v) ? optional(p, rx_literal(p, ".0", 2))
+                                    : RX_EMPTY;
     rx out = rx_cat(p, sign, rx_cat(p, rx_literal(p, d.whole, d.n_whole), fraction));
     if (json_is_real(v)) {  // and with an exponent, as most programs write very large and small ones
         for (int digits = 1; digits <= 17; digits++) {

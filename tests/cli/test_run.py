@@ -21,7 +21,7 @@ class Run(cli.Case):
         schema = self.file("schema", '{"type": "object", "properties": {"n": {"enum": [12, 34]}}, "required": ["n"], '
                                      '"additionalProperties": false}')
         grammar = self.file("grammar", 'root ::= "yes" | "no"')
-        ask = ("run", cli.MODEL, "-p", "Hello", "-n", "60", "--threads", "1")
+        ask = ("run", cli.MODEL, "-p", "Hello", "-n", "100", "--threads", "1", "--seed", "3")
         self.assertIn(json.loads(self.json(*ask, "--json-schema", schema)["text"])["n"], (12, 34))
         self.assertIn(self.json(*ask, "--grammar", grammar)["text"], ("yes", "no"))
         self.assertRegex(self.json(*ask, "--regex", "[a-c]{2}-[0-9]")["text"], "^[a-c]{2}-[0-9]$")
