@@ -150,6 +150,24 @@ static void put_general(const convert_source *s, const keys *k, const convert_op
     gguf_writer_u32(k->w, "general.quantization_version", 2);
 }
 
+// How an encoder's vectors become one: as sentence-transformers' folder beside it says, else their mean. The numbers are
+// GGUF's: 1 mean, 2 the first token's, 3 the last one's, 4 the score of a classifier.
+static int put_pooling(const convert_source *s, const keys *k, err *e)
+{
+    json_t *how;
+    int rc = convert_source_json(s, "1_Pooling/config.json", &how, e);
+    if (rc)
+        return rc;
+    double kind = convert_flag(how, "pooling_mode_cls_token", false)   ? 2
+                  : convert_flag(how, "pooling_mode_lasttoken", false) ? 3
+                                                                       : 1;
+    json_decref(how);
+    if (convert_source_find(s, "classifier.weight") || convert_source_find(s, "classifier.out_proj.weight"))
+        kind = 4;
+    put_u32(k, "pooling_type", kind);
+    return ST_OK;
+}
+
 int convert_keys(const convert_source *s, const convert_family *f, const convert_options *o, gguf_writer *w,
                  err *e)
 {
@@ -180,8 +198,7 @@ int convert_keys(const convert_source *s, const convert_family *f, const convert
             gguf_writer_u32(w, "tokenizer.ggml.token_type_count",
                             (uint32_t)convert_number(k.c, "type_vocab_size", 2));
         gguf_writer_bool(w, named(&k, "attention.causal", name), false);
-        if (strcmp(f->arch, "bert") == 0)
-            put_u32(&k, "pooling_type", 1);
+        return put_pooling(s, &k, e);
     }
     return ST_OK;
 }

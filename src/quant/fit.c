@@ -44,7 +44,7 @@ static void load_weights(quant_fit_block *b, const float *importance, int n, enu
     float rms = sqrtf(power / (float)n);
     for (int i = 0; i < n; i++) {
         b->w[i] = care == QUANT_MAGNITUDE || importance ? rms + fabsf(b->x[i]) : 1;
-        // The root, because a text tells only so much about others: on held-out text it was better than the importance itself
+        // The root, because a text tells only so much about others: it was better than the importance itself
         // (docs/QUANTIZATION.md). And a column that was never used must not become arbitrary.
         if (most > 0)
             b->w[i] *= sqrtf(importance[i] / most + 1e-6f);

@@ -45,16 +45,18 @@ static void add_point(hull *h, point p)
     h->p[h->n++] = p;
 }
 
-// An error in values and in the last step of a block goes straight into the residual stream.
-static double weight_of(const gguf *g, const gguf_tensor *t)
+// What an error counts. Values and the last step of a block go straight into the residual stream. The head's error reaches
+// the logits whole, beside which that of one matrix is one of many: counted as 0.7 of all matrices together, the demo model
+// at 4.92 bits comes to a KL divergence of 0.0095, counted as 2 or 8 to 0.0133 (Q4_K_S, of the same size: 0.0116).
+static double weight_of(const gguf *g, const gguf_tensor *t, size_t matrices)
 {
-    if (quantize_is_head(g, t) || strstr(t->name, "attn_v.weight") || strstr(t->name, "ffn_down"))
-        return 2;
-    return 1;
+    if (quantize_is_head(g, t))
+        return 0.7 * (double)matrices;
+    return strstr(t->name, "attn_v.weight") || strstr(t->name, "ffn_down") ? 2 : 1;
 }
 
-static int measure(const gguf *g, const gguf_tensor *t, const quantize_imatrix *m, quantize_rows *rows,
-                   double target, hull *h, err *e)
+static int measure(const gguf_tensor *t, const quantize_imatrix *m, quantize_rows *rows, double target,
+                   double weight, hull *h, err *e)
 {
     float *means;
     int rc = quantize_imatrix_get(m, t, &means, e);
@@ -69,7 +71,7 @@ static int measure(const gguf *g, const gguf_tensor *t, const quantize_imatrix *
         if (error < 0)
             rc = err_set(e, ST_NOMEM, "%s: no memory to measure it", t->name);
         else
-            add_point(h, (point){type, row * quantize_row_count(t), error * weight_of(g, t)});
+            add_point(h, (point){type, row * quantize_row_count(t), error * weight});
     }
     mem_free(means);
     if (!rc && h->n == 0)  // rows that divide into nothing stay
@@ -105,7 +107,9 @@ static int choose(const gguf *g, const quantize_imatrix *m, quantize_rows *rows,
                   hull *hulls, int *types, err *e)
 {
     uint64_t least = 0, values = 0;
-    size_t n = gguf_tensor_count(g);
+    size_t n = gguf_tensor_count(g), matrices = 0;
+    for (size_t i = 0; i < n; i++)
+        matrices += quantize_takes(gguf_tensor_at(g, i));
     for (size_t i = 0; i < n; i++) {
         const gguf_tensor *t = gguf_tensor_at(g, i);
         values += t->dims[0] * quantize_row_count(t);
@@ -114,7 +118,7 @@ static int choose(const gguf *g, const quantize_imatrix *m, quantize_rows *rows,
             least += t->size;
             continue;
         }
-        int rc = measure(g, t, m, rows, o->target_bpw, &hulls[i], e);
+        int rc = measure(t, m, rows, o->target_bpw, weight_of(g, t, matrices), &hulls[i], e);
         if (rc)
             return rc;
         least += hulls[i].p[0].bytes;
