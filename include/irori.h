@@ -73,6 +73,9 @@ typedef struct irori_model_options {
     const char *kv, *kv_budget;
     const char *kv_spill_dir;  // folder of the file for what is dropped; default: $TMPDIR, else /tmp
     uint64_t kv_spill_bytes;   // the most it may take; default: what all sessions take in F16
+    // Folder that keeps the keys and values of prompts, in files named by their tokens, for sessions of later starts.
+    // "": irori in $XDG_CACHE_HOME or in ~/.cache; default: none are kept.
+    const char *prompt_cache;
     bool no_prefixes;  // do not start sessions from the pages of earlier ones that began with the same tokens
     // Folder where re-laid weights are kept, so that the next start maps them instead of laying them out again: a
     // sooner start, a little slower decoding. "": irori in $XDG_CACHE_HOME or in ~/.cache; default: not kept.
@@ -175,7 +178,16 @@ IRORI_API void irori_session_free(irori_session *s);
 IRORI_API int irori_session_set_sampling(irori_session *s, const irori_sampling *sampling,
                                          irori_error *error);
 
-// From now on the session's keys and values follow another policy than the model's; text as in irori_model_options.
+// Saves tokens, keys and values, at the precision they have (docs/formats/session.md); the file is whole or not there at
+// all. Sampling state is not part of it.
+IRORI_API int irori_session_save(irori_session *s, const char *path, irori_error *error);
+// A session as it was saved, made with the same model. Damaged files, those of other models or of other versions are
+// refused with IRORI_FORMAT, IRORI_INVALID, IRORI_UNSUPPORTED; IRORI_NOTFOUND: there is none.
+IRORI_API int irori_session_load(irori_session **out, irori_model *m, const irori_sampling *sampling,
+                                 const char *path, irori_error *error);
+
+// From now on the session's keys and values follow another policy than the model's; text as in irori_model_options. What
+// can change at once has changed on return: "f16" brings everything back that was kept.
 IRORI_API int irori_session_set_kv(irori_session *s, const char *policy, const char *budget,
                                    irori_error *error);
 

@@ -27,6 +27,7 @@ typedef struct cli_options {
     int threads, ctx, batch_size, dimensions;
     const char *cpu, *cache_dir, *lora;
     const char *kv, *kv_budget, *kv_dir;
+    const char *session, *prompt_cache;
     const char *prompt, *system, *text, *file, *tools, *history, *query, *instruction;
     bool json_mode;
     const char *json_schema, *grammar, *regex;
@@ -109,6 +110,9 @@ int cli_set_grammar(const cli_options *o, irori_model *m, irori_session *s, iror
 int cli_open_draft(const cli_options *o, irori_model **draft);
 // Lets the session guess ahead, as the options say.
 int cli_speculate(const cli_options *o, irori_model *draft, irori_session *s, irori_error *e);
+// A new session, or the one that --session names, as it was saved there.
+int cli_session(const cli_options *o, irori_model *m, irori_session **s, irori_error *e);
+int cli_save_session(const cli_options *o, irori_session *s);  // to --session, where that is given
 // The session becomes what these tokens say, with a progress bar; what it already shares with them stays.
 int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e);
 // The same for a conversation (a buf of cli_message) under the model's chat template.
@@ -133,7 +137,8 @@ int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_embed(const cli_options *o);
 int cmd_rerank(const cli_options *o);
 int cmd_eval(const cli_options *o);
-int cli_eval_bpw(const cli_options *o);  // eval_bpw.c
+int cli_eval_bpw(const cli_options *o);                         // eval_bpw.c
+int eval_kv(const cli_options *o, const char *text, size_t n);  // eval_kv.c
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
 int cmd_convert(const cli_options *o);

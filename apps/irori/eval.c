@@ -86,8 +86,10 @@ int cmd_eval(const cli_options *o)
 {
     if (o->command && strcmp(o->command, "bpw") == 0)
         return cli_eval_bpw(o);
-    if (!o->command || strcmp(o->command, "ppl") != 0) {
-        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl, bpw\n", o->command ? o->command : "");
+    bool kv = o->command && strcmp(o->command, "kv") == 0;
+    if (!kv && (!o->command || strcmp(o->command, "ppl") != 0)) {
+        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl, bpw, kv\n",
+                o->command ? o->command : "");
         return CLI_USAGE;
     }
     if (!o->file) {
@@ -103,6 +105,11 @@ int cmd_eval(const cli_options *o)
     size_t n;
     if (cli_read_text(o->file, &text, &n))
         return CLI_FAILED;
+    if (kv) {
+        int done = eval_kv(o, text, n);
+        mem_free(text);
+        return done;
+    }
     irori_model *m = NULL;
     int rc = cli_open(o, ctx, 0, &m);
     if (!rc)

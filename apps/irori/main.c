@@ -5,7 +5,8 @@
 
 #include "cli.h"
 
-#define MODEL_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir lora kv kv-budget kv-dir"
+#define MODEL_OPTIONS \
+    "threads ctx cpu batch-size no-pin no-repack cache cache-dir lora kv kv-budget kv-dir prompt-cache"
 #define GUESS_OPTIONS "draft no-guess"
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
@@ -17,10 +18,11 @@
 
 const cli_command cli_commands[] = {
     {"run", "MODEL", "answer one prompt",
-     "prompt n raw system tools json " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS
+     "prompt n raw system tools session json " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS
      " " MODEL_OPTIONS,
      "The model's chat template is applied where it has one; --raw gives the text as it is, control tokens parsed. "
-     "Without --prompt the prompt is read from standard input; a line end at its end is dropped but for --raw.",
+     "Without --prompt the prompt is read from standard input; a line end at its end is dropped but for --raw. "
+     "With --session the prompt comes after what the session holds.",
      cmd_run},
     {"chat", "MODEL", "talk in the terminal",
      "system n history " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
@@ -46,12 +48,13 @@ const cli_command cli_commands[] = {
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
-    {"eval", "ppl|bpw MODEL", "perplexity on a text; a table over bit widths",
-     "file json csv plot imatrix chunks " MODEL_OPTIONS,
+    {"eval", "ppl|bpw|kv MODEL", "perplexity; tables over bit widths and KV policies",
+     "file json csv plot imatrix chunks repetitions " MODEL_OPTIONS,
      "ppl: the text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
      "incomplete window is dropped. bpw: MODEL (F16, BF16 or F32) is quantized in eight ways into a temporary file; each "
      "is measured for size, speed, memory and energy, and compared with MODEL token by token over --chunks windows "
-     "(default 4) of --ctx tokens (default 256).",
+     "(default 4) of --ctx tokens (default 256). kv: a table of policies (or that of --kv) against F16, over the first "
+     "windows of --ctx tokens (default 2048), as many as --repetitions says.",
      cmd_eval},
     {"quantize", "IN OUT", "make a model file smaller", "type target-bpw imatrix threads json",
      "IN may be of any type, best F16, BF16 or F32. An interrupted run leaves OUT.partial; the same command goes on from "
@@ -136,7 +139,7 @@ const cli_option cli_option_table[] = {
     {"oracle", 0, CLI_FLOAT, AT(oracle), "A", "bench spec: guesses that are right with probability A", 0, 1},
     {"output", 'o', CLI_TEXT, AT(output), "FILE", "the file to write", 0, 0},
     {"csv", 0, CLI_FLAG, AT(csv), NULL, "eval bpw: the table as comma-separated values", 0, 0},
-    {"plot", 0, CLI_TEXT, AT(plot), "FILE", "eval bpw: draw the table as SVG into a file", 0, 0},
+    {"plot", 0, CLI_TEXT, AT(plot), "FILE", "eval bpw, kv: draw the table as SVG into a file", 0, 0},
     {"chunks", 0, CLI_INT, AT(chunks), "N", "most windows of the text to run (default: all)", 1, 1 << 28},
     {"profile", 0, CLI_TEXT, AT(profile), "FILE", "who speaks, with which intents (JSON)", 0, 0},
     {"budget-ms", 0, CLI_FLOAT, AT(budget_ms), "MS", "time for the replies (default 200)", 1, 3600000},
@@ -161,6 +164,10 @@ const cli_option cli_option_table[] = {
      "keys and values: f16 (default), uniform:q8|q4, window:TOKENS, h2o, staged, staged-rule", 0, 0},
     {"kv-budget", 0, CLI_TEXT, AT(kv_budget), "SIZE",
      "memory for keys and values: 1500M, or 25% of what F16 takes", 0, 0},
+    {"session", 0, CLI_TEXT, AT(session), "FILE",
+     "go on from this file where it exists, and save to it at the end", 0, 0},
+    {"prompt-cache", 0, CLI_TEXT, AT(prompt_cache), "DIR",
+     "keep keys and values of prompts in this folder for later starts; empty: the usual one", 0, 0},
     {"kv-dir", 0, CLI_TEXT, AT(kv_dir), "DIR",
      "folder for what is dropped of them (default: $TMPDIR or /tmp)", 0, 0},
     {"models-dir", 0, CLI_TEXT, AT(models_dir), "DIR", "serve each .gguf file of this folder too", 0, 0},

@@ -42,6 +42,7 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
                               .no_pin = o->no_pin,
                               .no_repack = o->no_repack,
                               .no_prefixes = o->no_prefixes,
+                              .prompt_cache = o->prompt_cache,
                               .kv = o->kv,
                               .kv_budget = o->kv_budget,
                               .kv_spill_dir = o->kv_dir,
@@ -126,6 +127,21 @@ int cli_speculate(const cli_options *o, irori_model *draft, irori_session *s, ir
 {
     irori_speculation how = {.lookup = true, .draft = draft};
     return irori_session_set_speculation(s, o->no_guess ? NULL : &how, e);
+}
+
+int cli_session(const cli_options *o, irori_model *m, irori_session **s, irori_error *e)
+{
+    irori_sampling sampling = cli_sampling(o);
+    int rc = IRORI_NOTFOUND;
+    if (o->session)
+        rc = irori_session_load(s, m, &sampling, o->session, e);
+    return rc == IRORI_NOTFOUND ? irori_session_new(s, m, &sampling, e) : rc;
+}
+
+int cli_save_session(const cli_options *o, irori_session *s)
+{
+    irori_error e;
+    return o->session && irori_session_save(s, o->session, &e) ? cli_fail(&e) : CLI_OK;
 }
 
 int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e)

@@ -58,6 +58,14 @@ static int report(const irori_session *s, const answer *a, const irori_generatio
     return cli_print_json(&out);
 }
 
+// Ids go behind what a saved session holds; a new one holds nothing.
+static int add_ids(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e)
+{
+    size_t held;
+    irori_session_tokens(s, &held);
+    return held ? irori_session_add(s, ids, count, e) : cli_add(m, s, ids, count, e);
+}
+
 static int add_prompt(const cli_options *o, irori_model *m, irori_session *s, const char *prompt, size_t n,
                       const char *tools, irori_error *e)
 {
@@ -69,7 +77,7 @@ static int add_prompt(const cli_options *o, irori_model *m, irori_session *s, co
         int rc = irori_tokenize(m, prompt, n, IRORI_TOKENIZE_SPECIAL | IRORI_TOKENIZE_BOS, &ids, &count, e);
         if (rc)
             return rc;
-        rc = count ? cli_add(m, s, ids, count, e)
+        rc = count ? add_ids(m, s, ids, count, e)
                    : err_set((err *)(void *)e, ST_INVALID, "the prompt is empty");
         irori_free(ids);
         return rc;
@@ -79,8 +87,15 @@ static int add_prompt(const cli_options *o, irori_model *m, irori_session *s, co
     if (o->system)
         cli_message(&messages, "system", o->system, strlen(o->system));
     cli_message(&messages, "user", prompt, n);
-    int rc = cli_add_chat(m, s, &messages, tools, e);
+    int32_t *ids;
+    size_t count;
+    int rc = messages.failed ? err_set((err *)(void *)e, ST_NOMEM, "out of memory for the prompt")
+                             : irori_chat_tokens(m, messages.data, tools, NULL, true, &ids, &count, e);
     buf_done(&messages);
+    if (rc)
+        return rc;
+    rc = add_ids(m, s, ids, count, e);
+    irori_free(ids);
     return rc;
 }
 
@@ -89,8 +104,7 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
 {
     irori_session *s;
     irori_error e;
-    irori_sampling sampling = cli_sampling(o);
-    if (irori_session_new(&s, m, &sampling, &e))
+    if (cli_session(o, m, &s, &e))
         return cli_fail(&e);
     if (cli_speculate(o, draft, s, &e) || cli_set_grammar(o, m, s, &e)) {
         irori_session_free(s);
@@ -110,6 +124,8 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
     else if (a.text.len && a.text.data[a.text.len - 1] != '\n')
         putchar('\n');
     buf_done(&a.text);
+    if (!rc)
+        rc = cli_save_session(o, s);
     irori_session_free(s);
     return cli_interrupted() ? CLI_INTERRUPTED : rc ? CLI_FAILED : CLI_OK;
 }

@@ -77,6 +77,20 @@ int irori_model_open_vocabulary(irori_model **out, const char *path, irori_error
     return ST_OK;
 }
 
+static int open_prompt_cache(irori_model *m, const char *dir, err *e)
+{
+    char usual[1024];
+    if (dir && !*dir)
+        dir = os_cache_dir("irori", usual, sizeof usual) ? usual : NULL;
+    if (!dir)
+        return ST_OK;
+    m->prompt_cache = mem_strndup(MEM_OTHER, dir, strlen(dir));
+    if (!m->prompt_cache)
+        return err_set(e, ST_NOMEM, "no memory for a model");
+    return os_make_dirs(dir) ? ST_OK
+                             : err_set(e, ST_IO, "%s: the folder of the prompt cache cannot be made", dir);
+}
+
 int irori_model_open(irori_model **out, const char *path, const irori_model_options *options,
                      irori_error *error)
 {
@@ -111,6 +125,11 @@ int irori_model_open(irori_model **out, const char *path, const irori_model_opti
         return rc;
     }
     m->has_engine = true;
+    rc = open_prompt_cache(m, o->prompt_cache, api_err(error));
+    if (rc) {
+        irori_model_close(m);
+        return rc;
+    }
     *out = m;
     return ST_OK;
 }
@@ -129,6 +148,7 @@ void irori_model_close(irori_model *m)
     gram_vocab_free(m->vocab);
     mem_free(m->breaker);
     spec_memory_free(m->guessing);
+    mem_free(m->prompt_cache);
     mem_free(m);
 }
 

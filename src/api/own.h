@@ -32,6 +32,7 @@ struct irori_model {
     irori_adapter *adapters;  // those open
     irori_session *live;      // sessions whose logits lie in the engine's buffer, linked by next_live
     char name[128], license[64];
+    char *prompt_cache;  // folder; NULL: none
 };
 
 struct irori_adapter {
@@ -96,6 +97,10 @@ typedef struct api_row {
 } api_row;
 enum { API_MAX_ROWS = 256 };
 int api_run(irori_model *m, const api_row *rows, size_t n, const float **logits, err *e);
+
+// save.c: pages of earlier starts for tokens that begin like these; writes those of a prompt just run.
+int api_load_prompt(irori_session *s, const int32_t *ids, size_t count);
+void api_save_prompt(irori_session *s, size_t from);
 
 gram *api_grammar_inner(irori_grammar *g);
 // grammar.c: what a session may generate. The tokens allowed next into *allowed (NULL: all).

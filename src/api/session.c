@@ -287,6 +287,8 @@ static int take_prefix(irori_session *s, const int32_t *ids, size_t count, size_
     *known = 0;
     if (n < 0)
         return n;
+    if (count)
+        n += api_load_prompt(s, ids + n, count - 1 - (size_t)n);
     if (n > 0) {
         memcpy(s->tokens + s->count, ids, (size_t)n * sizeof *ids);
         s->count += (size_t)n;
@@ -302,7 +304,7 @@ int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_
     atomic_store(&s->cancel, false);
     if (s->prompt_tokens == 0)
         s->prompt_started = os_seconds();
-    size_t batch = (size_t)s->m->engine.batch, known = 0;
+    size_t batch = (size_t)s->m->engine.batch, known = 0, start = s->count;
     int rc = check_ids(s, ids, count, e);
     if (!rc)
         rc = take_prefix(s, ids, count, &known, e);
@@ -318,6 +320,7 @@ int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_
         if (!rc)
             s->prompt_tokens += (size_t)n;
     }
+    api_save_prompt(s, start);
     api_grammar_restart(s);
     s->prompt_seconds = os_seconds() - s->prompt_started;
     return rc;
@@ -367,9 +370,13 @@ int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
     if ((size_t)kept == count)
         return ST_OK;
     // The rest of a page that lost precision for good is run again.
-    const float *logits;
-    api_row row = {s, s->tokens + kept, (int)(count - (size_t)kept), 0};
-    int rc = api_run(s->m, &row, 1, &logits, api_err(error));
+    int rc = ST_OK;
+    while (!rc && s->count < count) {
+        const float *logits;
+        int n = (int)MIN(count - s->count, (size_t)s->m->engine.batch);
+        api_row row = {s, s->tokens + s->count, n, 0};
+        rc = api_run(s->m, &row, 1, &logits, api_err(error));
+    }
     if (rc)
         api_grammar_restart(s);
     return rc;
@@ -379,7 +386,11 @@ int irori_session_set_kv(irori_session *s, const char *policy, const char *budge
 {
     kv_policy p;
     int rc = kv_policy_parse(&p, policy, budget, api_err(error));
-    return rc ? rc : kv_seq_set_policy(s->seq, &p, api_err(error));
+    if (!rc)
+        rc = kv_seq_set_policy(s->seq, &p, api_err(error));
+    if (!rc)
+        kv_adapt(s->m->engine.kv, -1);
+    return rc;
 }
 
 const int32_t *irori_session_tokens(const irori_session *s, size_t *count)

@@ -72,7 +72,7 @@ static void evict_over_budget(kv *s)
 
 void kv_adapt(kv *s, int tokens)
 {
-    if ((!s->due && s->at_left == 0) || !is_staged(s))
+    if ((!s->due && s->at_left == 0) || !(s->changed || is_staged(s)))
         return;
     if (s->due) {
         evict_over_budget(s);
@@ -87,6 +87,7 @@ void kv_adapt(kv *s, int tokens)
     s->carried = tokens < 0 ? 1e18 : MIN(s->carried, page) + page * tokens / TOKENS_A_PAGE;
     while (s->carried > 0 && move_next(s, mode))
         ;
+    s->changed = s->changed && s->at_left > 0;
     s->carried = MAX(-page, MIN(s->carried, page));
     if (s->demotions + s->promotions != before)
         for (int k = 0; k < DEV_KV_PLANES; k++)

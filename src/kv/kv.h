@@ -93,6 +93,19 @@ dev_kv_view kv_seq_view(const kv_seq *q);
 void kv_set_root(kv *s, uint64_t root);
 void kv_forget_prefixes(kv *s);  // drops the idle pages of the prefix tree
 
+// Files (docs/formats/session.md): everything checked when read, written under another name until whole.
+// The sequence with its tokens, at the levels its pages have. ST_IO, ST_NOMEM.
+int kv_seq_save(const kv_seq *q, const char *path, err *e);
+// A sequence of at most `most` tokens. ST_NOTFOUND, ST_IO, ST_FORMAT (damaged), ST_UNSUPPORTED (another version),
+// ST_INVALID (another model), ST_LIMIT, ST_NOMEM. What was dropped of its pages before cannot come back from the spill file.
+int kv_seq_load(kv *s, const char *path, int most, kv_seq **out, err *e);
+// Full pages from position `from` on as files of a folder, named by all tokens up to their end; how many were new. What
+// cannot be written is left out.
+#define KV_PAGE_SUFFIX ".kvpage"
+int kv_seq_save_pages(const kv_seq *q, int from, const char *dir);
+// Appends the pages of tokens[n] that the folder has, as kv_seq_match does from memory.
+int kv_seq_load_pages(kv_seq *q, const int32_t *tokens, int n, const char *dir);
+
 // Between steps: looks at the pages when one has become full since the last time, and moves blocks to the level they
 // have earned, about as many as `tokens` new ones call for (tokens < 0: all at once).
 void kv_adapt(kv *s, int tokens);

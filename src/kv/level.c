@@ -141,6 +141,19 @@ int kv_block_up(kv *s, kv_page *p, int layer, int side, enum dev_kv_level level,
     return ST_OK;
 }
 
+unsigned kv_level_planes(enum dev_kv_level level)
+{
+    return planes_of[level];
+}
+
+bool kv_block_reshape(kv *s, dev_kv_block *b, enum dev_kv_level level)
+{
+    if (!take_planes(s, b, planes_of[level]))
+        return false;
+    settle(s, b, level);
+    return true;
+}
+
 bool kv_page_is_f16(const kv *s, const kv_page *p)
 {
     for (int l = 0; l < s->shape.layers; l++)

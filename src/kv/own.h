@@ -106,6 +106,7 @@ struct kv {
     uint64_t clock;         // tokens appended, to all sequences
     uint32_t pass;          // of the policy over the pages
     bool due;               // a page has become full since the last pass
+    bool changed;           // a sequence got another policy, perhaps F16
     int at_page, at_layer;  // where moving blocks stands
     int at_left;            // pages left to look at
     double carried;         // blocks that may still be moved for the tokens run so far
@@ -156,6 +157,9 @@ static inline int kv_pages_free(const kv *s)
 size_t kv_plane_bytes(const kv *s);                           // of all planes in use
 int kv_prepare_levels(kv *s, err *e);                         // takes memory for planes other than F16, once
 size_t kv_level_bytes(const kv *s, enum dev_kv_level level);  // of a block
+unsigned kv_level_planes(enum dev_kv_level level);            // bits of enum dev_kv_plane
+// Gives the block the planes of a level, with whatever lies in them; false: no memory.
+bool kv_block_reshape(kv *s, dev_kv_block *b, enum dev_kv_level level);
 // To a coarser level that is not absent; false when it stays: it is there already, cannot be encoded, or cannot be
 // spilled.
 bool kv_block_down(kv *s, kv_page *p, int layer, int side, enum dev_kv_level level, enum kv_mode mode);
@@ -172,6 +176,7 @@ int kv_policy_prepare(kv *s, const kv_policy *policy, err *e);
 // tree.c
 // The page with these DEV_PAGE tokens after `parent` (NULL: at the start); NULL when the tree has none.
 kv_page *kv_tree_child(const kv *s, const kv_page *parent, const int32_t *tokens);
+uint64_t kv_tree_key(const kv *s, const kv_page *parent, const int32_t *tokens);
 // Puts a full page into the tree, where its parent is in it too.
 void kv_tree_add(kv *s, const kv_page *parent, kv_page *p);
 void kv_tree_idle(kv *s, kv_page *p);  // only the tree holds it any more

@@ -264,10 +264,10 @@ static void find_budget(view *v, double all_f16, double all_bytes)
 static void plan_seq(kv *s, const kv_seq *q, double all_f16, double all_bytes)
 {
     view v = {.s = s, .q = q, .o = &q->policy, .written = (q->length + DEV_PAGE - 1) / DEV_PAGE};
-    bool uniform = v.o->kind == KV_UNIFORM;
     const int full = q->length / DEV_PAGE;
-    v.first = uniform ? 0 : MIN(1, full);
-    v.pinned = uniform ? full : MAX(v.first, (q->length - MAX(v.o->recent, DEV_PAGE)) / DEV_PAGE);
+    v.first = v.o->kind == KV_UNIFORM ? 0 : MIN(1, full);
+    // The newest tokens may be taken back (what was guessed, a turn that is asked again) and written anew.
+    v.pinned = MAX(v.first, (q->length - MAX(v.o->recent, DEV_PAGE)) / DEV_PAGE);
     if (is_measured(v.o))
         for (int l = 0; l < s->shape.layers; l++)
             look(&v, l);

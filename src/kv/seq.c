@@ -89,7 +89,7 @@ int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e)
     if (rc)
         return rc;
     q->policy = *policy;
-    q->store->due = true;
+    q->store->due = q->store->changed = true;
     return ST_OK;
 }
 

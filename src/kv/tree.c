@@ -8,7 +8,7 @@
 
 #include "kv/own.h"
 
-static uint64_t child_key(const kv *s, const kv_page *parent, const int32_t *tokens)
+uint64_t kv_tree_key(const kv *s, const kv_page *parent, const int32_t *tokens)
 {
     uint64_t h = hash_combine(s->root, parent ? &parent->key : &s->root, sizeof s->root);
     return hash_combine(h, tokens, DEV_PAGE * sizeof *tokens);
@@ -28,7 +28,7 @@ kv_page *kv_tree_child(const kv *s, const kv_page *parent, const int32_t *tokens
 {
     if (!s->bucket || (parent && !parent->in_tree))
         return NULL;
-    return find(s, parent, tokens, child_key(s, parent, tokens));
+    return find(s, parent, tokens, kv_tree_key(s, parent, tokens));
 }
 
 void kv_tree_add(kv *s, const kv_page *parent, kv_page *p)
@@ -36,7 +36,7 @@ void kv_tree_add(kv *s, const kv_page *parent, kv_page *p)
     if (!s->bucket || p->in_tree || p->root != s->root || (parent && !parent->in_tree))
         return;
     int i = kv_page_index(s, p);
-    p->key = child_key(s, parent, s->token[i]);
+    p->key = kv_tree_key(s, parent, s->token[i]);
     p->parent = parent ? kv_page_index(s, parent) : -1;
     p->next_same = s->bucket[p->key & s->bucket_mask];
     s->bucket[p->key & s->bucket_mask] = i;

@@ -137,6 +137,90 @@ static void a_known_prefix_is_not_run_again(void **state)
     irori_model_close(warm);
 }
 
+// A session that was saved goes on as the one it was saved from, and says no to another model's file.
+static void a_saved_session_goes_on(void **state)
+{
+    (void)state;
+    char path[256];
+    snprintf(path, sizeof path, "%s", toy_path("saved.session"));
+    irori_error e;
+    for (int length = 64; length <= 100; length += 36) {
+        irori_model *m = open_toy(2);
+        irori_session *s = open_session(m, &endless), *t;
+        add_tokens(s, length);
+        assert_int_equal(irori_session_save(s, path, &e), IRORI_OK);
+        assert_int_equal(irori_session_load(&t, m, &endless, path, &e), IRORI_OK);
+        assert_int_equal(held(t), length);
+        assert_memory_equal(irori_session_logits(s), irori_session_logits(t), TOY_TOKENS * sizeof(float));
+        int32_t id = 9;
+        assert_int_equal(irori_session_add(s, &id, 1, NULL), IRORI_OK);
+        assert_int_equal(irori_session_add(t, &id, 1, NULL), IRORI_OK);
+        assert_memory_equal(irori_session_logits(s), irori_session_logits(t), TOY_TOKENS * sizeof(float));
+        irori_session_free(s);
+        irori_session_free(t);
+        irori_model *other = open_demo("irori-tiny-draft", 1);
+        assert_int_equal(irori_session_load(&t, other, NULL, path, &e), IRORI_INVALID);
+        assert_null(t);
+        irori_model_close(other);
+        irori_model_close(m);
+    }
+}
+
+// All that was dropped comes back: the logits are those of a session that never dropped anything.
+static void exact_restoring_gives_the_same_logits(void **state)
+{
+    (void)state;
+    static float want[TOY_TOKENS];
+    irori_model *m = open_toy(2);
+    for (int staged = 0; staged < 2; staged++) {
+        irori_error e;
+        irori_session *s = open_session(m, &endless);
+        if (staged && irori_session_set_kv(s, "uniform:q2,mode=exact", NULL, &e))
+            fail_msg("%s", e.message);
+        add_tokens(s, 140);
+        irori_kv_stats st;
+        irori_get_kv_stats(m, &st);
+        assert_int_equal(st.blocks[3] > 0, staged);
+        assert_int_equal(irori_session_truncate(s, 64, &e), IRORI_OK);
+        if (staged)
+            assert_int_equal(irori_session_set_kv(s, "f16", NULL, &e), IRORI_OK);
+        int32_t id = 9;
+        for (int i = 0; i < 40; i++)
+            assert_int_equal(irori_session_add(s, &id, 1, &e), IRORI_OK);
+        irori_get_kv_stats(m, &st);
+        assert_int_equal(st.blocks[3], 0);
+        if (staged)
+            assert_memory_equal(irori_session_logits(s), want, sizeof want);
+        memcpy(want, irori_session_logits(s), sizeof want);
+        irori_session_free(s);
+    }
+    irori_model_close(m);
+}
+
+// A cut into a page whose precision is gone for good: its tokens are run again, and the session holds what was asked.
+static void truncating_lossy_pages_runs_them_again(void **state)
+{
+    (void)state;
+    irori_model *m = open_toy(1);
+    irori_error e;
+    irori_session *s = open_session(m, &endless);
+    assert_int_equal(irori_session_set_kv(s, "uniform:q4", NULL, &e), IRORI_OK);
+    add_tokens(s, 190);
+    assert_int_equal(irori_session_truncate(s, 40, &e), IRORI_OK);
+    assert_int_equal(held(s), 40);
+    static float want[TOY_TOKENS];
+    int32_t id = 9;
+    assert_int_equal(irori_session_add(s, &id, 1, &e), IRORI_OK);
+    memcpy(want, irori_session_logits(s), sizeof want);
+    irori_session_free(s);
+    s = open_session(m, &endless);
+    add_tokens(s, 40);
+    assert_int_equal(irori_session_add(s, &id, 1, &e), IRORI_OK);
+    assert_memory_equal(irori_session_logits(s), want, sizeof want);
+    irori_session_free(s);
+    irori_model_close(m);
+}
+
 // A second turn runs only what is new, and equals the whole conversation at once.
 static void conversations_keep_what_they_share(void **state)
 {
@@ -394,6 +478,9 @@ int main(void)
         cmocka_unit_test(steps_of_several_sessions),
         cmocka_unit_test(a_full_store_keeps_what_there_is),
         cmocka_unit_test(a_known_prefix_is_not_run_again),
+        cmocka_unit_test(a_saved_session_goes_on),
+        cmocka_unit_test(exact_restoring_gives_the_same_logits),
+        cmocka_unit_test(truncating_lossy_pages_runs_them_again),
         cmocka_unit_test(conversations_keep_what_they_share),
         cmocka_unit_test(score_agrees_with_steps),
         cmocka_unit_test(wrong_calls_are_refused),
