@@ -114,7 +114,8 @@ IRORI_API int irori_describe_file(const char *path, char **json, irori_error *er
 // ---- Adapters --------------------------------------------------------------------------------------------------
 // A LoRA adapter (GGUF) is opened for one model and added to its weights while it is set; several may be open. The
 // weights stay as they are: setting one costs nothing; running with one of rank 16 on every matrix, measured on a
-// 0.6B model, takes a tenth longer a token and a third longer a prompt. IRORI_INVALID: an adapter of another model. Not while a scheduler serves the model.
+// 0.6B model, takes up to a fifth longer a token and a third to two thirds longer a prompt. IRORI_INVALID: an
+// adapter of another model. Not while a scheduler serves the model.
 IRORI_API int irori_adapter_open(irori_adapter **out, irori_model *m, const char *path, irori_error *error);
 IRORI_API void irori_adapter_close(
     irori_adapter *a);  // takes it off; NULL is allowed. Else closed with the model
@@ -356,6 +357,7 @@ typedef struct irori_request irori_request;
 typedef struct irori_scheduler_options {
     int queue;  // most requests waiting; default 64
     int slots;  // most answers made at once; default: the model's `sessions`, at most 64 and half its batch
+    bool no_guess;     // do not guess ahead while one answer is made alone
     int prompt_chunk;  // most tokens of prompts in a step while answers are being made; default 64
 } irori_scheduler_options;
 
@@ -396,8 +398,9 @@ typedef struct irori_event {
     size_t prompt_tokens, cached_tokens;  // cached: of the prompt, known already and not run
     size_t completion_tokens;             // of all answers
     double queue_seconds, prompt_seconds;
-    double first_token_seconds;  // from submission to the first token
-    double decode_seconds;       // from the first token to the latest
+    double first_token_seconds;              // from submission to the first token
+    size_t guessed_tokens, accepted_tokens;  // run ahead while it ran alone; of these, chosen then
+    double decode_seconds;                   // from the first token to the latest
 } irori_event;
 
 // Called on the scheduler's thread, which waits for it: must not block.
@@ -449,6 +452,7 @@ typedef struct irori_scheduler_stats {
     uint64_t accepted, refused, finished, canceled, failed;  // requests
     uint64_t prompt_tokens, cached_tokens, completion_tokens;
     uint64_t steps, step_tokens;  // step_tokens / steps: mean batch
+    uint64_t guessed_tokens, accepted_tokens;
     uint64_t kv_promised_bytes, kv_bytes, kv_shared_bytes, kv_idle_bytes,
         kv_total_bytes;    // as in irori_memory
     double retry_seconds;  // guess of when a refused request may try again

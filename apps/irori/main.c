@@ -68,7 +68,7 @@ const cli_command cli_commands[] = {
      cmd_candidates},
     {"serve", "[MODEL...]", "serve models to OpenAI's, Ollama's and Anthropic's clients",
      "models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
-     "log-prompts quiet " MODEL_OPTIONS,
+     "log-prompts quiet no-guess " MODEL_OPTIONS,
      "The first MODEL is the default and stays open; others are opened when asked for and closed when unused. Listens "
      "on this machine only; for another --host an API key is needed. docs/SERVER.md has the routes.",
      cmd_serve},

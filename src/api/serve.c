@@ -15,6 +15,8 @@ SAME_PLACE(stop, stop);
 SAME_PLACE(message, message);
 SAME_PLACE(cached_tokens, cached_tokens);
 SAME_PLACE(completion_tokens, completion_tokens);
+SAME_PLACE(guessed_tokens, guessed_tokens);
+SAME_PLACE(accepted_tokens, accepted_tokens);
 SAME_PLACE(decode_seconds, decode_seconds);
 _Static_assert((int)IRORI_EVENT_READ == (int)SCHED_READ && (int)IRORI_EVENT_DONE == (int)SCHED_DONE &&
                    (int)IRORI_FINISH_STOP == (int)SCHED_STOP &&
@@ -50,7 +52,8 @@ int irori_scheduler_new(irori_scheduler **out, irori_model *m, const irori_sched
     irori_scheduler *s = rc ? NULL : mem_calloc(MEM_OTHER, 1, sizeof *s);
     if (!rc && !s)
         rc = err_set(e, ST_NOMEM, "no memory for a scheduler");
-    sched_options so = {.queue = o->queue, .slots = o->slots, .chunk = o->prompt_chunk};
+    sched_options so = {
+        .queue = o->queue, .slots = o->slots, .no_guess = o->no_guess, .chunk = o->prompt_chunk};
     if (!rc)
         rc = sched_new(&s->s, &m->engine, m->tok, &so, e);
     if (rc) {
@@ -194,6 +197,8 @@ void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out)
         .completion_tokens = x.completion_tokens,
         .steps = x.steps,
         .step_tokens = x.step_tokens,
+        .guessed_tokens = x.guessed_tokens,
+        .accepted_tokens = x.accepted_tokens,
         .kv_promised_bytes = (uint64_t)x.pages_promised * x.kv.page_bytes,
         .kv_bytes = (uint64_t)(x.kv.used - x.kv.idle) * x.kv.page_bytes,
         .kv_idle_bytes = (uint64_t)x.kv.idle * x.kv.page_bytes,

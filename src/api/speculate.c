@@ -29,6 +29,7 @@ int irori_session_set_speculation(irori_session *s, const irori_speculation *o, 
         int rc = s->m->guessing ? ST_OK : spec_memory_new(&s->m->guessing, e);
         spec_options p = {.memory = s->m->guessing,
                           .lookup = o->lookup,
+                          .tokens = (size_t)s->m->engine.context,
                           .propose = o->propose,
                           .propose_ctx = o->propose_ctx,
                           .most = o->most,

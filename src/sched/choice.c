@@ -22,6 +22,8 @@ void sched_tell(sched_request *r, sched_event *ev)
     ev->prompt_tokens = r->n_prompt;
     ev->cached_tokens = r->n_cached;
     ev->completion_tokens = r->n_completion;
+    ev->guessed_tokens = r->n_guessed;
+    ev->accepted_tokens = r->n_accepted;
     ev->queue_seconds = (r->admitted > 0 ? r->admitted : now) - r->submitted;
     ev->prompt_seconds = r->admitted > 0 ? (r->read > 0 ? r->read : now) - r->admitted : 0;
     ev->first_token_seconds = r->first > 0 ? r->first - r->submitted : 0;

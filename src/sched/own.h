@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "sched/sched.h"
+#include "spec/spec.h"
 
 // One answer being made. Belongs to the scheduler's thread once submitted.
 typedef struct sched_choice {
@@ -15,6 +16,7 @@ typedef struct sched_choice {
     int32_t *tokens;  // [n_prompt + max_tokens]; the prompt and what was chosen
     size_t n_tokens;
     samp *samp;
+    spec *spec;           // guesses of the only choice of a request; NULL: none
     gram_state *grammar;  // NULL: anything may be written
     tok_stream stream;
     buf held;  // text that may be the beginning of a stop text
@@ -40,8 +42,9 @@ struct sched_request {
     double submitted, deadline;             // deadline: a point in time; 0: none
     double admitted, read, first, latest;   // points in time; 0: not yet
     size_t n_read, n_cached, n_completion;  // tokens
-    int n_ended;                            // choices
-    sched_finish worst;                     // of its choices
+    size_t n_guessed, n_accepted;
+    int n_ended;         // choices
+    sched_finish worst;  // of its choices
     int code;
     char message[sizeof((err *)0)->msg];
     sched_choice *choice;  // [n_choices]; the first one reads the prompt
@@ -82,6 +85,9 @@ struct sched {
     engine_row *rows;    // [slots] of the step
     sched_choice **row;  // [slots] whose they are
     int n_rows;
+    spec_memory *guessing;     // NULL: nothing is guessed
+    int32_t guess[SPEC_MOST];  // behind the token of the step's only row
+    int n_guess;
     uint32_t *mask;  // [ceil(vocabulary / 32)] tokens a grammar allows
     sched_top top[SCHED_TOP];
 };

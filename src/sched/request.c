@@ -76,6 +76,13 @@ static int make_choice(sched_request *r, int index, const sched_params *p, err *
     buf_init(&c->held);
     if (!c->tokens || !buf_reserve(&c->held, r->longest_stop + 512))  // 512: the longest tokens and more
         return err_set(e, ST_NOMEM, "no memory for a request of %zu tokens", r->n_prompt + r->max_tokens);
+    if (r->s->guessing && r->n_choices == 1) {
+        spec_options guess = {
+            .memory = r->s->guessing, .lookup = true, .tokens = r->n_prompt + r->max_tokens};
+        rc = spec_new(&c->spec, &guess, e);
+        if (rc)
+            return rc;
+    }
     memcpy(c->tokens, p->prompt, r->n_prompt * sizeof *c->tokens);
     c->n_tokens = r->n_prompt;
     tok_stream_init(&c->stream, r->s->tok, r->special ? TOK_SPECIAL : 0);
@@ -125,6 +132,7 @@ void sched_request_unref(sched_request *r)
         return;
     for (int i = 0; r->choice && i < r->n_choices; i++) {
         samp_free(r->choice[i].samp);
+        spec_free(r->choice[i].spec);
         gram_state_free(r->choice[i].grammar);
         mem_free(r->choice[i].tokens);
         buf_done(&r->choice[i].held);

@@ -186,6 +186,8 @@ int sched_new(sched **out, engine *x, const tok *t, const sched_options *o, err 
     s->row = mem_calloc(MEM_OTHER, (size_t)s->slots, sizeof *s->row);
     s->mask = mem_calloc(MEM_GRAMMAR, ((size_t)x->model.params.vocab + 31) / 32, sizeof *s->mask);
     int rc = s->rows && s->row && s->mask ? ST_OK : err_set(e, ST_NOMEM, "no memory for %d slots", s->slots);
+    if (!rc && !o->no_guess)
+        rc = spec_memory_new(&s->guessing, e);
     kv_stats store;
     kv_get_stats(x->kv, &store);
     s->pages = store.pages;
@@ -218,6 +220,7 @@ void sched_free(sched *s)
     mem_free(s->rows);
     mem_free(s->row);
     mem_free(s->mask);
+    spec_memory_free(s->guessing);
     mem_free(s);
 }
 

@@ -24,7 +24,8 @@ enum { SCHED_TOP = 20, SCHED_STOPS = 16, SCHED_BUCKETS = 14 };
 typedef struct sched_options {
     int queue;  // most requests waiting; 0: 64
     int slots;  // most choices generating at once; 0: engine.sequences. At most engine.outputs and half its batch
-    int chunk;  // most prompt tokens a step while others generate; 0: 64
+    bool no_guess;  // do not guess ahead (spec.h) while one choice runs alone
+    int chunk;      // most prompt tokens a step while others generate; 0: 64
 } sched_options;
 
 // The engine and the tokenizer are borrowed until sched_free; nobody else may step the engine meanwhile.
@@ -70,6 +71,7 @@ typedef struct sched_event {
     size_t prompt_tokens, cached_tokens;                        // cached: of the prompt, not run again
     size_t completion_tokens;                                   // of all choices
     double queue_seconds, prompt_seconds, first_token_seconds;  // first_token: from submission
+    size_t guessed_tokens, accepted_tokens;                     // run ahead; of these, chosen then
     double decode_seconds;                                      // from the first token to the last
 } sched_event;
 
@@ -118,6 +120,7 @@ typedef struct sched_stats {
     int waiting, reading, generating;  // requests; requests; choices
     uint64_t accepted, refused, finished, canceled, failed;
     uint64_t prompt_tokens, cached_tokens, completion_tokens, steps, step_tokens;
+    uint64_t guessed_tokens, accepted_tokens;
     int pages_promised, pages;
     double seconds_per_request;  // recent, for Retry-After; 0: unknown
     sched_histogram first_token, between_tokens, queue;

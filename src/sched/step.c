@@ -166,9 +166,27 @@ static void add_prompts(sched *s, int budget)
     }
 }
 
+// A choice that runs alone guesses ahead: rows beside it would cost what a guess could gain. The guess stands behind
+// its tokens, where there is room for as many as it may still make.
+static void add_guess(sched *s)
+{
+    sched_choice *c = s->n_rows == 1 ? s->row[0] : NULL;
+    if (!c || !c->running || !c->spec)
+        return;
+    size_t room = c->r->n_prompt + c->r->max_tokens - c->n_tokens;
+    int most = MIN(MIN(s->x->outputs, s->x->batch) - 1, SPEC_MOST);
+    s->n_guess = spec_guess(c->spec, c->tokens, c->n_tokens, s->guess, most, room);
+    memcpy(c->tokens + c->n_tokens, s->guess, (size_t)s->n_guess * sizeof *s->guess);
+    s->rows[0].n += s->n_guess;
+    s->rows[0].outputs += s->n_guess;
+    c->r->n_guessed += (size_t)s->n_guess;
+    s->stats.guessed_tokens += (uint64_t)s->n_guess;
+}
+
 static void build(sched *s)
 {
     s->n_rows = 0;
+    s->n_guess = 0;
     for (sched_request *r = s->active.first; r; r = r->next)
         for (int i = 0; r->read > 0 && !atomic_load(&r->paused) && i < r->n_choices; i++) {
             sched_choice *c = &r->choice[i];
@@ -177,6 +195,7 @@ static void build(sched *s)
         }
     int budget = s->x->batch - s->n_rows;
     add_prompts(s, s->n_rows ? MIN(budget, s->chunk) : budget);
+    add_guess(s);
 }
 
 // Whether nobody needs the step any more.
@@ -220,6 +239,30 @@ static void begin_choices(sched_request *r, const float *logits)
     }
 }
 
+// Chooses from the row of a running choice, and from those of its guess while they come true.
+static void take_row(sched *s, sched_choice *c, const float *logits)
+{
+    size_t vocab = (size_t)s->x->model.params.vocab;
+    for (int i = 0; i <= s->n_guess; i++) {
+        size_t held = c->n_tokens;
+        sched_choice_take(c, logits + (size_t)i * vocab);
+        if (c->n_tokens == held)
+            return;  // the request failed
+        int32_t id = c->tokens[held];
+        if (c->spec)
+            spec_chosen(c->spec, i, id);
+        bool right = i < s->n_guess && id == s->guess[i];
+        c->r->n_accepted += right;
+        s->stats.accepted_tokens += right;
+        if (c->ended)
+            return;
+        if (!right)
+            break;
+    }
+    if (s->n_guess)  // the latest token is not run yet
+        kv_seq_truncate(c->seq, (int)c->n_tokens - 1);
+}
+
 static void use_results(sched *s, const float *logits)
 {
     size_t vocab = (size_t)s->x->model.params.vocab;
@@ -232,7 +275,7 @@ static void use_results(sched *s, const float *logits)
         if (c->ended)
             continue;  // with its request, whose earlier row failed
         if (r->read > 0) {
-            sched_choice_take(c, own);
+            take_row(s, c, own);
         } else {
             r->n_read += (size_t)s->rows[i].n;
             if (s->rows[i].outputs)
@@ -257,7 +300,11 @@ bool sched_step(sched *s)
     }
     const float *logits;
     err e = {0};
+    spec *alone = s->n_rows == 1 && s->row[0]->running ? s->row[0]->spec : NULL;
+    double began = os_seconds();
     int rc = engine_step(s->x, s->rows, s->n_rows, &logits, unneeded, s, &e);
+    if (!rc && alone)
+        spec_ran(alone, s->rows[0].n, os_seconds() - began);
     if (rc == ST_CANCELED)
         return true;  // the next turn drops them
     if (rc) {

@@ -21,9 +21,11 @@ static int32_t *bucket(const spec_lookup *l, size_t end)
     return &l->head[(h ^ h >> 15) & (l->cap - 1)];
 }
 
-static bool grow(spec_lookup *l, size_t n)
+bool spec_lookup_reserve(spec_lookup *l, size_t n)
 {
     size_t cap = FIRST_CAP;
+    if (n <= l->cap)
+        return true;
     while (cap < n)
         cap *= 2;
     int32_t *all = mem_calloc(MEM_SAMPLER, 3 * cap, sizeof *all);
@@ -47,7 +49,7 @@ static size_t same_start(const int32_t *a, const int32_t *b, size_t n)
 // Brings the index up to history[n]: takes back what is no longer so, latest first, then adds what is new.
 static bool update(spec_lookup *l, const int32_t *history, size_t n)
 {
-    if (n > l->cap && !grow(l, n))
+    if (!spec_lookup_reserve(l, n))
         return false;
     size_t same = same_start(l->token, history, MIN(l->n, n));
     for (; l->n > same; l->n--)

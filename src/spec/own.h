@@ -22,6 +22,7 @@ typedef struct spec_lookup {
 } spec_lookup;
 // The longest match of history's end within history: where it goes on, and its length in *match (0: none).
 size_t spec_lookup_find(spec_lookup *l, const int32_t *history, size_t n, int *match);
+bool spec_lookup_reserve(spec_lookup *l, size_t n);  // room for n tokens; false: no memory
 int spec_lookup_level(int match);
 void spec_lookup_done(spec_lookup *l);
 

@@ -72,6 +72,8 @@ int spec_new(spec **out, const spec_options *o, err *e)
         rc = spec_memory_new(&s->own, e);
         s->m = s->own;
     }
+    if (!rc && o->lookup && !spec_lookup_reserve(&s->lookup, o->tokens))
+        rc = err_set(e, ST_NOMEM, "no memory for speculation over %zu tokens", o->tokens);
     if (!rc && o->draft)
         rc = spec_draft_init(&s->draft, o->draft, o->draft_vocab, s->m, e);
     if (rc) {

@@ -36,8 +36,9 @@ typedef struct spec_options {
     int draft_vocab;           // its tokens from here on are not guessed; 0: none
     spec_propose_fn *propose;  // NULL: none
     void *propose_ctx;
-    int most;     // of a guess, 1..SPEC_MOST; 0: SPEC_MOST
-    bool always;  // guess `most` tokens whenever a source has them, whatever it costs (to measure)
+    size_t tokens;  // longest history: its memory is taken at once; 0: as it grows
+    int most;       // of a guess, 1..SPEC_MOST; 0: SPEC_MOST
+    bool always;    // guess `most` tokens whenever a source has them, whatever it costs (to measure)
 } spec_options;
 
 // ST_INVALID, ST_LIMIT (no room for a sequence of the draft model), ST_NOMEM.

@@ -116,6 +116,49 @@ static void choices_share_a_prompt(void **state)
     serve_end(&x);
 }
 
+// A request that runs alone guesses ahead. A prompt that goes round and a bias that holds the answer to its tokens make
+// guesses come true; the answer is what it is without.
+static void a_guess_changes_nothing(void **state)
+{
+    (void)state;
+    enum { PROMPT = 40, MADE = 120 };
+    static irori_logit_bias held[6];
+    int32_t prompt[PROMPT];
+    for (int i = 0; i < PROMPT; i++)
+        prompt[i] = 10 + i % 5;
+    for (int i = 0; i < 5; i++)
+        held[i] = (irori_logit_bias){10 + i, 60};
+    held[5] = no_end[0];
+    const irori_sampling sampling = {.logit_bias = held, .logit_bias_count = 6};
+    told *t[2];
+    uint64_t accepted = 0;
+    for (int guess = 0; guess < 2; guess++) {
+        served x = serve_toy(1, 64, &(irori_scheduler_options){.no_guess = !guess});
+        irori_request_options r = {.prompt = prompt,
+                                   .prompt_tokens = PROMPT,
+                                   .sampling = &sampling,
+                                   .max_tokens = MADE,
+                                   .logprobs = true};
+        t[guess] = told_new();
+        irori_request_free(submit(&x, &r, t[guess]));
+        wait_done(t[guess]);
+        irori_scheduler_stats st;
+        irori_scheduler_get_stats(x.s, &st);
+        accepted = st.accepted_tokens;
+        assert_int_equal(st.accepted_tokens, t[guess]->done.accepted_tokens);
+        assert_true(st.accepted_tokens <= st.guessed_tokens);
+        if (!guess)
+            assert_int_equal(st.guessed_tokens, 0);
+        serve_end(&x);
+    }
+    assert_true(accepted > 0);
+    assert_int_equal(t[1]->n[0], MADE);
+    assert_memory_equal(t[0]->token[0], t[1]->token[0], MADE * sizeof(int32_t));
+    assert_memory_equal(t[0]->logprob[0], t[1]->logprob[0], MADE * sizeof(float));
+    told_free(t[0]);
+    told_free(t[1]);
+}
+
 typedef struct counted {
     uint64_t at[TOKENS];
     irori_model *m;
@@ -131,9 +174,8 @@ static void count_allocations(told *t, const irori_event *ev)
     c->at[t->n[0] - 1] = mem.allocations;
 }
 
-static void a_token_allocates_nothing(void **state)
+static void allocates_nothing(int choices)
 {
-    (void)state;
     served x = serve_toy(4, 64, NULL);
     counted c = {.m = x.m};
     told *t = told_new();
@@ -143,7 +185,7 @@ static void a_token_allocates_nothing(void **state)
                                .prompt_tokens = 50,
                                .sampling = &drawn,
                                .max_tokens = TOKENS,
-                               .choices = 3,
+                               .choices = choices,
                                .logprobs = true,
                                .top_logprobs = 5};
     irori_request_free(submit(&x, &r, t));
@@ -154,11 +196,19 @@ static void a_token_allocates_nothing(void **state)
     serve_end(&x);
 }
 
+static void a_token_allocates_nothing(void **state)
+{
+    (void)state;
+    allocates_nothing(3);
+    allocates_nothing(1);  // guesses
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_among_neighbours),
         cmocka_unit_test(choices_share_a_prompt),
+        cmocka_unit_test(a_guess_changes_nothing),
         cmocka_unit_test(a_token_allocates_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

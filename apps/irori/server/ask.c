@@ -119,6 +119,10 @@ void ask_timings(const ask *a, json_writer *w)
     json_int(w, (int64_t)f->cached_tokens);
     rate(w, "prompt", f->prompt_tokens - f->cached_tokens, f->prompt_seconds);
     rate(w, "predicted", f->completion_tokens, f->decode_seconds);
+    json_key(w, "draft_n");  // llama.cpp's names
+    json_int(w, (int64_t)f->guessed_tokens);
+    json_key(w, "draft_n_accepted");
+    json_int(w, (int64_t)f->accepted_tokens);
     json_key(w, "queue_ms");
     json_num(w, f->queue_seconds * 1e3);
     if (a->n_cut) {

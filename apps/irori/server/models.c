@@ -141,7 +141,7 @@ static int64_t time_of(const char *path)
 static int open_model(const models *x, entry *m, err *e)
 {
     models_open o = {.name = m->name, .path = m->path};
-    irori_scheduler_options so = {.queue = x->o.queue};
+    irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
     int rc = irori_model_open(&o.m, m->path, &x->o.open, (irori_error *)(void *)e);
     if (!rc)
         rc = irori_scheduler_new(&o.scheduler, o.m, &so, (irori_error *)(void *)e);

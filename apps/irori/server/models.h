@@ -19,6 +19,7 @@ typedef struct models_options {
     uint64_t budget;           // bytes for all open models; 0: three quarters of the machine's memory
     double keep_alive;         // seconds an unused model stays open; negative: for ever
     int queue;                 // irori_scheduler_options
+    bool no_guess;             // the same
 } models_options;
 
 // An open model in use. Valid from models_use to models_release.

@@ -105,6 +105,8 @@ OF(cached, m->stats.cached_tokens)
 OF(completion, m->stats.completion_tokens)
 OF(steps, m->stats.steps)
 OF(step_tokens, m->stats.step_tokens)
+OF(guessed, m->stats.guessed_tokens)
+OF(accepted_guesses, m->stats.accepted_tokens)
 OF(kv, m->stats.kv_bytes)
 OF(kv_shared, m->stats.kv_shared_bytes)
 OF(kv_idle, m->stats.kv_idle_bytes)
@@ -127,6 +129,8 @@ static const metric metrics[] = {
     {"completion_tokens_total", "counter", "tokens generated", of_completion},
     {"steps_total", "counter", "passes through the model", of_steps},
     {"step_tokens_total", "counter", "tokens in them: over steps_total, the mean batch", of_step_tokens},
+    {"guessed_tokens_total", "counter", "tokens run ahead of being chosen", of_guessed},
+    {"guessed_tokens_accepted_total", "counter", "of these, chosen", of_accepted_guesses},
     {"kv_bytes", "gauge", "keys and values in use", of_kv},
     {"kv_shared_bytes", "gauge", "of these, held by several answers", of_kv_shared},
     {"kv_idle_bytes", "gauge", "kept for prompts that begin alike", of_kv_idle},
