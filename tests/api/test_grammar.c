@@ -114,12 +114,15 @@ static void test_answers(void **state)
             irori_session *s = new_session((uint64_t)i + 1);
             irori_generation out;
             buf text = {0};
+            json_error_t why = {0};
             assert_int_equal(irori_session_add_text(s, "Give me JSON: ", 14, IRORI_TOKENIZE_BOS, NULL),
                              IRORI_OK);
             assert_int_equal(irori_session_set_grammar(s, g, NULL), IRORI_OK);
             assert_int_equal(irori_session_generate(s, 250, on_piece, &text, &out, NULL), IRORI_OK);
-            json_t *v = json_loadb(text.len ? text.data : "", text.len, JSON_DECODE_ANY, NULL);
-            if (out.finish == IRORI_FINISH_STOP && !cases[c].ok(v))
+            json_t *v = json_loadb(text.len ? text.data : "", text.len, JSON_DECODE_ANY, &why);
+            // JSON bounds no number, this reader does: "too big integer", "real number overflow".
+            bool huge = !v && (strstr(why.text, "too big") || strstr(why.text, "overflow"));
+            if (out.finish == IRORI_FINISH_STOP && !huge && !cases[c].ok(v))
                 fail_msg("case %zu, seed %d: %.*s", c, i + 1, (int)text.len, text.data);
             finished += out.finish == IRORI_FINISH_STOP;
             json_decref(v);
