@@ -81,6 +81,7 @@ struct sched {
     sched_list queue, active;
     int used_slots, promised;
     sched_stats stats;
+    double counted;      // when pages were counted last
     bool ended_some;     // a request ended in this turn: another may be admitted
     engine_row *rows;    // [slots] of the step
     sched_choice **row;  // [slots] whose they are

@@ -49,8 +49,9 @@ static double soonest(const sched *s)
     return at;
 }
 
-// What others see of the thread's counters; under the lock.
-static void publish(sched *s)
+// What others see of the thread's counters; under the lock. Counting pages takes as long as a small model's token:
+// while there is work it is done ten times a second.
+static void publish(sched *s, bool busy)
 {
     sched_stats *x = &s->stats;
     x->slots = s->slots;
@@ -62,7 +63,11 @@ static void publish(sched *s)
         for (int i = 0; i < r->n_choices; i++)
             x->generating += r->choice[i].running;
     }
-    kv_get_stats(s->x->kv, &x->kv);
+    double now = os_seconds();
+    if (!busy || now - s->counted > .1) {
+        kv_get_stats(s->x->kv, &x->kv);
+        s->counted = now;
+    }
     x->pages = s->pages;
     s->shown = *x;
 }
@@ -72,7 +77,7 @@ static bool wait_for_work(sched *s, bool busy, sched_job **jobs)
 {
     double until = busy ? 0 : soonest(s);
     pthread_mutex_lock(&s->lock);
-    publish(s);
+    publish(s, busy);
     while (!busy && !s->poked && !s->quit) {
         if (until == 0) {
             pthread_cond_wait(&s->wake, &s->lock);
@@ -191,7 +196,7 @@ int sched_new(sched **out, engine *x, const tok *t, const sched_options *o, err 
     kv_stats store;
     kv_get_stats(x->kv, &store);
     s->pages = store.pages;
-    publish(s);
+    publish(s, false);
     if (!rc && pthread_create(&s->thread, NULL, run, s) != 0)
         rc = err_set(e, ST_IO, "the scheduler's thread could not be started");
     s->started = !rc;

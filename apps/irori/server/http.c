@@ -250,7 +250,7 @@ static void drop_stream(void *cls)
     unref(cls);
 }
 
-// Under r->lock.
+// Without r->lock, which the stream's reader takes under the library's own: what is read here does not change any more.
 static enum MHD_Result send_answer(http_request *r)
 {
     struct MHD_Response *response;
@@ -282,7 +282,8 @@ static enum MHD_Result whole_request(http_server *s, http_request *r)
     pthread_mutex_lock(&r->lock);
     enum MHD_Result rc = MHD_YES;
     if (r->answered || r->streaming) {
-        rc = send_answer(r);
+        pthread_mutex_unlock(&r->lock);
+        return send_answer(r);
     } else if (r->gone) {
         rc = MHD_NO;
     } else {
@@ -452,14 +453,15 @@ int http_start(http_server **out, const http_options *o, err *e)
         else
             s->n_workers++;
     }
-    if (!rc)
+    if (!rc) {
+        *out = s;  // before the first request, which may look at the server
         rc = gate_run(s->gate, e);
-    if (rc) {
-        http_stop(s);
-        return rc;
     }
-    *out = s;
-    return ST_OK;
+    if (rc) {
+        *out = NULL;
+        http_stop(s);
+    }
+    return rc;
 }
 
 void http_quiet(http_server *s)
@@ -563,14 +565,20 @@ const char *http_body(const http_request *r, size_t *n)
     return r->body.len ? r->body.data : "";
 }
 
-int http_status(const http_request *r)
+int http_status(http_request *r)
 {
-    return r->status;
+    pthread_mutex_lock(&r->lock);
+    int status = r->status;
+    pthread_mutex_unlock(&r->lock);
+    return status;
 }
 
-bool http_gone(const http_request *r)
+bool http_gone(http_request *r)
 {
-    return r->gone;
+    pthread_mutex_lock(&r->lock);
+    bool gone = r->gone;
+    pthread_mutex_unlock(&r->lock);
+    return gone;
 }
 
 void http_add_header(http_request *r, const char *name, const char *value)

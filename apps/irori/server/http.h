@@ -24,7 +24,7 @@ typedef struct http_options {
     size_t body;             // most bytes of a body; 0: 32 MiB
     int workers;             // 0: 8
     void (*handle)(void *ctx, http_request *r);
-    void (*over)(void *ctx, const http_request *r);  // answered or gone; on the library's thread
+    void (*over)(void *ctx, http_request *r);  // answered or gone; on the library's thread
     void *ctx;
 } http_options;
 
@@ -45,8 +45,8 @@ const char *http_path(const http_request *r);                      // decoded, w
 const char *http_query(const http_request *r, const char *name);   // NULL: not given
 const char *http_header(const http_request *r, const char *name);  // NULL: not given
 const char *http_body(const http_request *r, size_t *n);           // NUL-terminated
-int http_status(const http_request *r);                            // of the answer; 0: none yet
-bool http_gone(const http_request *r);  // in `over`: the client did not read all of it
+int http_status(http_request *r);                                  // of the answer; 0: none yet
+bool http_gone(http_request *r);  // in `over`: the client did not read all of it
 
 // For an answer's head; before http_answer or http_begin. At most 8.
 void http_add_header(http_request *r, const char *name, const char *value);

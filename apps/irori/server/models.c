@@ -109,13 +109,11 @@ static void look_into_folder(models *x)
 
 // ---- Opening and closing ----
 
-static void close_model(entry *m)
+static void close_model(const models_open *o, char *chat_template)
 {
-    irori_scheduler_free(m->open.scheduler);
-    irori_model_close(m->open.m);
-    mem_free(m->chat_template);
-    m->chat_template = NULL;
-    m->open = (models_open){0};
+    irori_scheduler_free(o->scheduler);
+    irori_model_close(o->m);
+    mem_free(chat_template);
 }
 
 static char *template_of(const char *path)
@@ -138,7 +136,8 @@ static int64_t time_of(const char *path)
     return stat(path, &st) == 0 ? (int64_t)st.st_mtime : 0;
 }
 
-static int open_model(const models *x, entry *m, err *e)
+// Reads the file of an entry that is marked busy, without the lock.
+static int open_model(const models *x, const entry *m, models_open *out, char **chat_template, err *e)
 {
     models_open o = {.name = m->name, .path = m->path};
     irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
@@ -150,22 +149,26 @@ static int open_model(const models *x, entry *m, err *e)
         return e->code = rc == ST_NOMEM ? rc : ST_FORMAT;  // whatever it is, it is not the client's mistake
     }
     irori_model_get_info(o.m, &o.info);
-    m->chat_template = template_of(m->path);
-    o.chat_template = m->chat_template ? m->chat_template : "";
+    *chat_template = template_of(m->path);
+    o.chat_template = *chat_template ? *chat_template : "";
     o.style = calls_style_of(o.chat_template);
     uint64_t kv = o.info.kv_bytes_per_token * (uint64_t)o.info.context * (uint64_t)o.info.sessions;
     o.bytes = o.info.file_bytes + o.info.activation_bytes + kv;
     o.file_time = time_of(m->path);
-    m->open = o;
+    *out = o;
     return ST_OK;
 }
 
 // Under the lock, which is let go meanwhile.
 static void close_entry(models *x, entry *m)
 {
+    models_open o = m->open;
+    char *chat_template = m->chat_template;
+    m->open = (models_open){0};
+    m->chat_template = NULL;
     m->busy = true;
     pthread_mutex_unlock(&x->lock);
-    close_model(m);
+    close_model(&o, chat_template);
     pthread_mutex_lock(&x->lock);
     m->busy = false;
     x->unloads++;
@@ -180,7 +183,7 @@ static int make_room(models *x, const entry *for_whom, uint64_t bytes, err *e)
         entry *oldest = NULL;
         for (entry *m = x->first; m; m = m->next) {
             held += m->open.bytes;
-            if (m != for_whom && m->open.m && !m->busy && !m->users && !m->always &&
+            if (m != for_whom && !m->busy && m->open.m && !m->users && !m->always &&
                 (!oldest || m->last_used < oldest->last_used))
                 oldest = m;
         }
@@ -203,21 +206,23 @@ static int load(models *x, entry *m, err *e)
 {
     struct stat st;
     uint64_t least = stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    models_open o = {0};
+    char *chat_template = NULL;
     m->busy = true;
     int rc = make_room(x, m, least, e);
     pthread_mutex_unlock(&x->lock);
     if (!rc)
-        rc = open_model(x, m, e);
+        rc = open_model(x, m, &o, &chat_template, e);
     pthread_mutex_lock(&x->lock);
-    // Its true size is known now.
-    if (!rc)
+    if (!rc) {  // its true size is known now
+        m->open = o;
+        m->chat_template = chat_template;
         rc = make_room(x, m, 0, e);
-    if (rc && m->open.m) {
-        pthread_mutex_unlock(&x->lock);
-        close_model(m);
-        pthread_mutex_lock(&x->lock);
+        if (rc)
+            close_entry(x, m);
+        else
+            x->loads++;
     }
-    x->loads += !rc;
     m->busy = false;
     pthread_cond_broadcast(&x->changed);
     return rc;
@@ -235,7 +240,7 @@ static void *keep(void *ctx)
         pthread_cond_timedwait(&x->changed, &x->lock, &until);
         double now = os_seconds();
         for (entry *m = x->first; m && !x->stopped; m = m->next)
-            if (m->open.m && !m->busy && !m->users && !m->always && m->keep_alive >= 0 &&
+            if (!m->busy && m->open.m && !m->users && !m->always && m->keep_alive >= 0 &&
                 now - m->last_used >= m->keep_alive)
                 close_entry(x, m);
     }
@@ -307,7 +312,7 @@ void models_free(models *x)
     models_stop(x);
     for (entry *m = x->first, *next; m; m = next) {
         next = m->next;
-        close_model(m);
+        close_model(&m->open, m->chat_template);
         mem_free(m->name);
         mem_free(m->path);
         mem_free(m);
@@ -386,7 +391,7 @@ static int fill(models_item *i, const entry *m)
     i->file_bytes = stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
     i->file_time = time_of(m->path);
     i->always = m->always;
-    i->is_open = m->open.m && !m->busy && m->open.scheduler;
+    i->is_open = !m->busy && m->open.m && m->open.scheduler;
     if (i->is_open) {
         i->bytes = m->open.bytes;
         double left = m->keep_alive - (m->users ? 0 : os_seconds() - m->last_used);

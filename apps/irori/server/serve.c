@@ -13,7 +13,7 @@
 #include "server/server.h"
 
 // One line of JSON on stderr for each request. Prompts are in it only when that was asked for.
-static void log_request(void *ctx, const http_request *r)
+static void log_request(void *ctx, http_request *r)
 {
     server *s = ctx;
     char when[40];
