@@ -20,7 +20,7 @@ static char folder[64], path[128];
 
 static kv *store_of(const char *policy, uint64_t root)
 {
-    kv *s;
+    kv *s = NULL;
     err e = {0};
     kv_options o = {.pages = 16, .prefix_tree = true, .root = root};
     if (kv_policy_parse(&o.policy, policy, NULL, &e) || kv_new(&s, &shape, &o, &e))
