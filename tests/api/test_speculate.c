@@ -13,8 +13,8 @@ typedef struct answer {
 } answer;
 
 static const char *const asked[] = {
-    "[{\"role\":\"user\",\"content\":\"Extract JSON with name, age, city, job: Romiko is 31 years old, lives in Tabera "
-    "and works as a nurse.\"}]",
+    ("[{\"role\":\"user\",\"content\":\"Extract JSON with name, age, city, job: Romiko is 31 years old, lives in Tabera "
+     "and works as a nurse.\"}]"),
     "[{\"role\":\"user\",\"content\":\"List the tasks as JSON: buy tamo on Friday, buy rilu on Monday.\"}]",
     "[{\"role\":\"user\",\"content\":\"Translate into English: 私は学生です。\"}]",
 };
