@@ -196,6 +196,10 @@ IRORI_API int irori_session_set_kv(irori_session *s, const char *policy, const c
 // values are still held: they are shared. What was already run stays when it fails (IRORI_LIMIT: nothing was
 // run) or is cancelled.
 IRORI_API int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_error *error);
+// Its first part alone, for those who add a long prompt piece by piece: appends the tokens at the start that need not be run,
+// the last of ids[count] never. *known: their number; go on behind them.
+IRORI_API int irori_session_add_known(irori_session *s, const int32_t *ids, size_t count, size_t *known,
+                                      irori_error *error);
 // Appends text; flags as for irori_tokenize.
 IRORI_API int irori_session_add_text(irori_session *s, const char *text, size_t bytes, unsigned flags,
                                      irori_error *error);

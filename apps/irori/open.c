@@ -147,14 +147,16 @@ int cli_save_session(const cli_options *o, irori_session *s)
 int cli_add(irori_model *m, irori_session *s, const int32_t *ids, size_t count, irori_error *e)
 {
     enum { SHORT = 512 };  // takes no second
-    size_t have, same = 0;
+    size_t have, same = 0, known = 0;
     const int32_t *held = irori_session_tokens(s, &have);
     while (same + 1 < count && same < have && held[same] == ids[same])
         same++;  // at least one token is run again: its logits are needed
     int rc = irori_session_truncate(s, same, e);
-    irori_model_info info = {0};
-    if (count - same > SHORT)
-        irori_model_get_info(m, &info);
+    irori_model_info info;
+    irori_model_get_info(m, &info);
+    if (!rc && count <= (size_t)info.context)  // offered whole: a piece would never take its own last page
+        rc = irori_session_add_known(s, ids + same, count - same, &known, e);
+    same += known;
     if (rc || count - same <= SHORT || count > (size_t)info.context)
         return rc ? rc : irori_session_add(s, ids + same, count - same, e);
     cli_progress bar;

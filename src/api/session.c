@@ -295,23 +295,39 @@ static int take_prefix(irori_session *s, const int32_t *ids, size_t count, size_
         drop_logits(s);
         *known = (size_t)n;
     }
+    s->cached_tokens += *known;
+    s->prompt_tokens += *known;
     return ST_OK;
+}
+
+// Before tokens are added: a turn begins with its first.
+static int begin_add(irori_session *s, const int32_t *ids, size_t count, size_t *known, err *e)
+{
+    atomic_store(&s->cancel, false);
+    if (s->prompt_tokens == 0)
+        s->prompt_started = os_seconds();
+    *known = 0;
+    int rc = check_ids(s, ids, count, e);
+    return rc ? rc : take_prefix(s, ids, count, known, e);
+}
+
+int irori_session_add_known(irori_session *s, const int32_t *ids, size_t count, size_t *known,
+                            irori_error *error)
+{
+    int rc = begin_add(s, ids, count, known, api_err(error));
+    if (*known > 0)
+        api_grammar_restart(s);
+    s->prompt_seconds = os_seconds() - s->prompt_started;
+    return rc;
 }
 
 int irori_session_add(irori_session *s, const int32_t *ids, size_t count, irori_error *error)
 {
     err *e = api_err(error);
-    atomic_store(&s->cancel, false);
-    if (s->prompt_tokens == 0)
-        s->prompt_started = os_seconds();
-    size_t batch = (size_t)s->m->engine.batch, known = 0, start = s->count;
-    int rc = check_ids(s, ids, count, e);
-    if (!rc)
-        rc = take_prefix(s, ids, count, &known, e);
+    size_t batch = (size_t)s->m->engine.batch, known, start = s->count;
+    int rc = begin_add(s, ids, count, &known, e);
     if (!rc)
         rc = kv_seq_reserve(s->seq, (int)(count - known), e);
-    s->cached_tokens += known;
-    s->prompt_tokens += known;
     for (size_t at = known; !rc && at < count; at += batch) {
         int n = (int)MIN(batch, count - at);
         const float *logits;
