@@ -27,9 +27,11 @@ typedef struct newcomer {
     socklen_t from_len;
 } newcomer;
 
+// A connection that was passed on.
 typedef struct watched {
     int fd;
-    http_request *r;  // NULL: has hung up
+    bool hung_up;
+    http_request *r;  // whose it is; NULL: not whole yet, or over
 } watched;
 
 struct gate {
@@ -48,7 +50,6 @@ struct gate {
     newcomer *fresh;  // [connections]
     int n_fresh;
     struct pollfd *polls;
-    http_request **polled;  // whose watch each poll is
     int cap_polls;
 };
 
@@ -163,7 +164,6 @@ void gate_close(gate *g)
     mem_free(g->fresh);
     mem_free(g->watch);
     mem_free(g->polls);
-    mem_free(g->polled);
     mem_free(g);
 }
 
@@ -180,9 +180,35 @@ int gate_connections(gate *g)
     return n;
 }
 
-void gate_left(gate *g)
+// Under the lock.
+static watched *find_watch(gate *g, int fd)
+{
+    for (int i = 0; i < g->n_watch; i++)
+        if (g->watch[i].fd == fd)
+            return &g->watch[i];
+    return NULL;
+}
+
+// Under the lock. Without memory a hang-up is noticed when writing.
+static void add_watch(gate *g, int fd)
+{
+    if (g->n_watch == g->cap_watch) {
+        int cap = MAX(64, g->cap_watch * 2);
+        watched *more = mem_realloc(MEM_OTHER, g->watch, (size_t)cap * sizeof *more);
+        if (!more)
+            return;
+        g->watch = more;
+        g->cap_watch = cap;
+    }
+    g->watch[g->n_watch++] = (watched){.fd = fd};
+}
+
+void gate_left(gate *g, int fd)
 {
     pthread_mutex_lock(&g->lock);
+    watched *w = find_watch(g, fd);
+    if (w)
+        *w = g->watch[--g->n_watch];
     g->open--;
     pthread_mutex_unlock(&g->lock);
     wake(g);  // there may be room to accept again
@@ -191,28 +217,20 @@ void gate_left(gate *g)
 void gate_watch(gate *g, int fd, http_request *r)
 {
     pthread_mutex_lock(&g->lock);
-    if (g->n_watch == g->cap_watch) {
-        int cap = MAX(64, g->cap_watch * 2);
-        watched *more = mem_realloc(MEM_OTHER, g->watch, (size_t)cap * sizeof *more);
-        if (more) {
-            g->watch = more;
-            g->cap_watch = cap;
-        }
-    }
-    if (g->n_watch < g->cap_watch)  // without memory a hang-up is noticed when writing
-        g->watch[g->n_watch++] = (watched){fd, r};
+    watched *w = find_watch(g, fd);
+    if (w && w->hung_up)
+        http_hung_up(r);
+    else if (w)
+        w->r = r;
     pthread_mutex_unlock(&g->lock);
-    wake(g);
 }
 
 void gate_unwatch(gate *g, http_request *r)
 {
     pthread_mutex_lock(&g->lock);
     for (int i = 0; i < g->n_watch; i++)
-        if (g->watch[i].r == r) {
-            g->watch[i] = g->watch[--g->n_watch];
-            break;
-        }
+        if (g->watch[i].r == r)
+            g->watch[i].r = NULL;
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -248,6 +266,7 @@ static void hand_over(gate *g, newcomer *c)
     setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
     pthread_mutex_lock(&g->lock);
     g->open++;
+    add_watch(g, c->fd);
     pthread_mutex_unlock(&g->lock);
     g->o.pass(g->o.ctx, c->fd, (struct sockaddr *)&c->from, c->from_len);
 }
@@ -313,13 +332,9 @@ static int list_polls(gate *g, int room)
     int need = 1 + g->n_listeners + g->n_fresh + g->n_watch;
     if (need > g->cap_polls) {
         struct pollfd *polls = mem_realloc(MEM_OTHER, g->polls, (size_t)need * 2 * sizeof *polls);
-        if (polls)
-            g->polls = polls;
-        http_request **polled = mem_realloc(MEM_OTHER, g->polled, (size_t)need * 2 * sizeof(http_request *));
-        if (polled)
-            g->polled = polled;
-        if (!polls || !polled)
+        if (!polls)
             return 0;
+        g->polls = polls;
         g->cap_polls = need * 2;
     }
     int n = 0;
@@ -328,24 +343,29 @@ static int list_polls(gate *g, int room)
         g->polls[n++] = (struct pollfd){room > 0 ? g->listener[i] : -1, POLLIN, 0};
     for (int i = 0; i < g->n_fresh; i++)
         g->polls[n++] = (struct pollfd){g->fresh[i].fd, POLLIN, 0};
-    for (int i = 0; i < g->n_watch; i++) {
-        g->polled[n] = g->watch[i].r;
-        g->polls[n++] = (struct pollfd){g->watch[i].fd, POLLRDHUP, 0};
-    }
+    for (int i = 0; i < g->n_watch; i++)
+        g->polls[n++] = (struct pollfd){g->watch[i].hung_up ? -1 : g->watch[i].fd, POLLRDHUP, 0};
     return n;
 }
 
-// Clients that hung up while poll waited, if they are still watched.
+// Clients that hung up while poll waited, if their connections are still there: a descriptor that was polled is not
+// that of a newer connection, which only this thread passes on.
 static void tell_gone(gate *g, int from, int n)
 {
     pthread_mutex_lock(&g->lock);
-    for (int i = from; i < n; i++)
-        for (int k = 0; g->polls[i].revents && k < g->n_watch; k++)
-            if (g->watch[k].r == g->polled[i] && g->watch[k].fd == g->polls[i].fd) {
-                g->watch[k] = g->watch[--g->n_watch];
-                http_hung_up(g->polled[i]);
-                break;
-            }
+    for (int i = from; i < n; i++) {
+        watched *w = g->polls[i].revents ? find_watch(g, g->polls[i].fd) : NULL;
+        if (!w)
+            continue;
+        w->hung_up = true;
+        // libmicrohttpd misses an end that comes right behind the first bytes of a body; this it does not miss. The
+        // descriptor is open: gate_left comes before it is closed.
+        if (!w->r)
+            shutdown(w->fd, SHUT_RDWR);
+        else
+            http_hung_up(w->r);
+        w->r = NULL;
+    }
     pthread_mutex_unlock(&g->lock);
 }
 

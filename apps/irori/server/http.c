@@ -350,10 +350,11 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **slot,
                           enum MHD_ConnectionNotificationCode code)
 {
     http_server *s = cls;
-    (void)c;
     (void)slot;
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED)
-        gate_left(s->gate);
+    if (code != MHD_CONNECTION_NOTIFY_CLOSED)
+        return;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    gate_left(s->gate, info ? info->connect_fd : -1);
 }
 
 // ---- On the gate's thread ----
@@ -362,7 +363,7 @@ static void take_connection(void *ctx, int fd, const struct sockaddr *from, sock
 {
     http_server *s = ctx;
     if (MHD_add_connection(s->daemon, fd, from, n) != MHD_YES)
-        gate_left(s->gate);  // it closed the socket
+        gate_left(s->gate, fd);  // it closed the socket
 }
 
 // ---- Workers ----

@@ -24,9 +24,10 @@ int gate_open(gate **out, const gate_options *o, err *e);  // listens, accepts n
 int gate_run(gate *g, err *e);                             // starts its thread
 void gate_close(gate *g);                                  // stops listening and the thread
 int gate_port(const gate *g);
-int gate_connections(gate *g);  // open now
-void gate_left(gate *g);        // a connection that was passed on is closed
-// Tells when the other end hangs up: gone(r) on the gate's thread, once. Between these two calls only.
+int gate_connections(gate *g);    // open now
+void gate_left(gate *g, int fd);  // a connection that was passed on is about to be closed
+// Whose the connection is: http_hung_up(r) is called when the other end hangs up, once, between these two calls only.
+// A connection that is nobody's then is shut down.
 void gate_watch(gate *g, int fd, http_request *r);
 void gate_unwatch(gate *g, http_request *r);
 

@@ -1,0 +1,53 @@
+"""Many at once: nothing is lost, nothing stays held, a kill loses nothing. bench/serve_load.py does the same for longer."""
+import tempfile
+import unittest
+
+import serving
+import traffic
+from serving import NAME, WEATHER, chat
+
+BODIES = [{"prompt": p, "temperature": 0, "max_tokens": 24, "ignore_eos": True}
+          for p in ("The river", "A list of tasks:", "Once", "In the morning")]
+USER = [{"role": "user", "content": "Tell me a story."}]
+
+
+class Streams(serving.Case):
+    words = ("--quiet", "--slots", "16", "--queue", "64", "--ctx", "512")
+
+    def test_no_event_is_lost(self):
+        wrong, answers, _, _ = traffic.streams(self.server, BODIES, clients=40, silent=4)
+        self.assertEqual((wrong, answers), ([], 36))
+        self.assertEqual(traffic.held(self.server, serving.PATIENCE), {})
+
+
+class Leaving(serving.Case):
+    words = ("--quiet", "--slots", "4", "--queue", "8", "--ctx", "512")
+
+    def test_nothing_stays_held(self):
+        asks = [traffic.request(path, body) for path, body in (
+            ("/v1/chat/completions", chat("Tell me a story.", stream=True, ignore_eos=True)),
+            ("/v1/chat/completions", chat("Tell me a story.", n=2, ignore_eos=True)),
+            ("/v1/chat/completions", chat("What is the weather in Nagoli?", tools=[WEATHER], tool_choice="required", stream=True)),
+            ("/v1/completions", {"prompt": "The river " * 100, "stream": True, "logprobs": 20, "ignore_eos": True}),
+            ("/v1/responses", {"input": "Tell me a story.", "stream": True, "ignore_eos": True}),
+            ("/v1/messages", {"model": NAME, "messages": USER, "max_tokens": 300, "stream": True}),
+            ("/api/chat", {"model": NAME, "messages": USER, "options": {"num_predict": 300}}),
+            ("/completion", {"prompt": "Once", "stream": True, "ignore_eos": True}))]
+        traffic.leave(self.server, asks, count=120, seed=1)
+        self.assertEqual(traffic.held(self.server, serving.PATIENCE), {})
+        m = traffic.metrics(self.server)
+        self.assertEqual(m["requests_failed_total"], 0)
+        self.assertEqual(m["requests_accepted_total"], m["requests_finished_total"] + m["requests_canceled_total"])
+        self.answers(200, "/v1/chat/completions", chat("a", max_tokens=1))
+
+
+class Killed(unittest.TestCase):
+    def test_what_was_acknowledged_is_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made, lost = traffic.killed({"XDG_STATE_HOME": folder}, writers=4, seconds=.5, body={"input": "a", "max_output_tokens": 2})
+        self.assertGreater(made, 0)
+        self.assertEqual(lost, [])
+
+
+if __name__ == "__main__":
+    serving.main()
