@@ -272,6 +272,35 @@ typedef enum irori_grammar_kind {
 // grammars, also while a scheduler runs the model.
 IRORI_API int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind kind,
                                 const char *text, size_t bytes, const char *after, irori_error *error);
+
+typedef struct irori_tool {
+    const char *name;    // letters, digits, "_", "-", "."
+    const char *schema;  // JSON schema of its arguments, which are an object; NULL: it has none
+    size_t schema_bytes;
+} irori_tool;
+
+// How a model writes tool calls: open, begin, then a call: before_name, a name, before_arguments, arguments, close. A
+// blank in these (but not in open) stands for any blanks that JSON allows. Strings are never NULL where not said.
+typedef struct irori_calls {
+    const char *open, *begin;  // "<tool_call>", ""; open is not empty
+    const char *before_name, *before_arguments, *close;
+    const char *next,
+        *end;  // between calls behind one open, and after the last; NULL both: one call behind each
+    const char *think,
+        *unthink;     // a text may begin with a block between these, where nothing is a call; NULL: none
+    bool raw;         // arguments are any text up to close; schemas are not read
+    bool bare;        // a text that begins with before_name (with its first byte but blanks) is a call too
+    bool text_after;  // other text, and more calls, may follow calls
+    bool must;        // the text begins with a call
+    bool many;        // more than one call
+    const irori_tool *tools;
+    size_t n_tools;  // at least 1
+} irori_calls;
+
+// Any text, but behind the word that opens a call only calls of the tools, with arguments that meet their schemas.
+// Control tokens count as their text. `after`, errors as irori_grammar_new; those of a schema name the tool too.
+IRORI_API int irori_grammar_new_calls(irori_grammar **out, irori_model *m, const irori_calls *calls,
+                                      const char *after, irori_error *error);
 IRORI_API void irori_grammar_free(
     irori_grammar *g);  // sessions that use it keep what they need; NULL is allowed
 

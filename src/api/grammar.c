@@ -19,6 +19,15 @@ static int need_vocab(irori_model *m, err *e)
     return rc;
 }
 
+static gram_word word_of(const irori_model *m, const char *text)
+{
+    gram_word w = {.word = text, .n = text ? strlen(text) : 0, .token = -1};
+    int32_t token = w.n ? tok_find(m->tok, text, w.n) : -1;
+    if (token >= 0 && tok_is_control(m->tok, token))
+        w.token = token;
+    return w;
+}
+
 int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind kind, const char *text,
                       size_t bytes, const char *after, irori_error *error)
 {
@@ -30,10 +39,7 @@ int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind ki
     irori_grammar *g = mem_calloc(MEM_GRAMMAR, 1, sizeof *g);
     if (!g)
         return err_set(e, ST_NOMEM, "no memory for a grammar");
-    gram_lead lead = {.word = after, .n = after ? strlen(after) : 0, .token = -1};
-    int32_t token = lead.n ? tok_find(m->tok, after, lead.n) : -1;
-    if (token >= 0 && tok_is_control(m->tok, token))
-        lead.token = token;
+    gram_lead lead = word_of(m, after);
     switch (kind) {
     case IRORI_GRAMMAR_JSON: rc = gram_compile_json(&g->g, m->vocab, lead, e); break;
     case IRORI_GRAMMAR_JSON_SCHEMA:
@@ -49,6 +55,56 @@ int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind ki
     }
     *out = g;
     return ST_OK;
+}
+
+static int compile_calls(gram **out, irori_model *m, const irori_calls *c, const char *after, err *e)
+{
+    gram_tool *tools = mem_calloc(MEM_GRAMMAR, c->n_tools + 1, sizeof *tools);
+    if (!tools)
+        return err_set(e, ST_NOMEM, "no memory for a grammar");
+    for (size_t i = 0; i < c->n_tools; i++)
+        tools[i] = (gram_tool){c->tools[i].name, c->tools[i].schema,
+                               c->tools[i].schema ? c->tools[i].schema_bytes : 0};
+    gram_calls inner = {.open = word_of(m, c->open),
+                        .begin = c->begin,
+                        .before_name = c->before_name,
+                        .before_arguments = word_of(m, c->before_arguments),
+                        .close = c->close,
+                        .next = c->next,
+                        .end = c->end,
+                        .think = c->think,
+                        .unthink = c->unthink,
+                        .raw = c->raw,
+                        .bare = c->bare,
+                        .text_after = c->text_after,
+                        .must = c->must,
+                        .many = c->many,
+                        .tool = tools,
+                        .n_tools = c->n_tools};
+    int rc = gram_compile_calls(out, m->vocab, word_of(m, after), &inner, e);
+    mem_free(tools);
+    return rc;
+}
+
+int irori_grammar_new_calls(irori_grammar **out, irori_model *m, const irori_calls *calls, const char *after,
+                            irori_error *error)
+{
+    err *e = api_err(error);
+    *out = NULL;
+    if (calls->n_tools == 0 || !*calls->open)
+        return err_set(e, ST_INVALID, "a grammar of calls needs a tool and a word that opens calls");
+    int rc = need_vocab(m, e);
+    if (rc)
+        return rc;
+    irori_grammar *g = mem_calloc(MEM_GRAMMAR, 1, sizeof *g);
+    if (!g)
+        return err_set(e, ST_NOMEM, "no memory for a grammar");
+    rc = compile_calls(&g->g, m, calls, after, e);
+    if (rc)
+        mem_free(g);
+    else
+        *out = g;
+    return rc;
 }
 
 void irori_grammar_free(irori_grammar *g)

@@ -41,7 +41,39 @@ int gram_compile_gbnf(gram **out, const gram_vocab *v, gram_lead lead, const cha
 int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, const char *schema, size_t n,
                              err *e);
 int gram_compile_json(gram **out, const gram_vocab *v, gram_lead lead, err *e);  // any JSON value
-gram *gram_ref(gram *g);                                                         // one more owner
+
+// A word that may be written as text or, when it is a control token, as that token.
+typedef gram_lead gram_word;
+
+typedef struct gram_tool {
+    const char *name;    // written as it stands: no byte that JSON escapes
+    const char *schema;  // of its arguments, which are an object; n == 0: there are none
+    size_t n;
+} gram_tool;
+
+// How a model writes tool calls: `open` and `begin`, then a call: before_name, a name, before_arguments, the arguments,
+// `close`. A blank in these (not in `open`) stands for the blanks that JSON allows there.
+typedef struct gram_calls {
+    gram_word open;
+    const char *begin;
+    const char *before_name;
+    gram_word before_arguments;
+    const char *close;
+    const char *next, *end;  // behind one `open`: what stands between calls, after the last; NULL: one call
+    const char *think, *unthink;  // words of a block before all else in which calls are no calls; NULL: none
+    bool raw;                     // arguments are any text up to `close`, no JSON
+    bool bare;                    // a text that begins with before_name is a call without `open`
+    bool text_after;              // free text may follow calls, and more calls
+    bool must;                    // the text begins with a call (or with a block of thoughts)
+    bool many;                    // more than one call
+    const gram_tool *tool;
+    size_t n_tools;  // at least 1
+} gram_calls;
+
+// Free text in which calls may stand: a call that names another tool, or whose arguments break its schema, fits
+// nowhere. Errors of a schema name its tool.
+int gram_compile_calls(gram **out, const gram_vocab *v, gram_lead lead, const gram_calls *c, err *e);
+gram *gram_ref(gram *g);     // one more owner
 void gram_free(gram *g);     // one owner less; NULL is fine
 size_t gram_bytes(gram *g);  // memory held now: compiled form and tables
 

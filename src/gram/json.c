@@ -16,8 +16,7 @@ static rx blanks(rx_pool *p)
     return rx_or(p, rx_repeat(p, rx_of_set(p, &any), 0, MOST_BLANKS), line);
 }
 
-// The expressions that all schemas share.
-static int prepare(schema *s)
+int schema_prepare(schema *s)
 {
     gram *g = s->g;
     rx_pool *p = &g->rx;
@@ -29,9 +28,26 @@ static int prepare(schema *s)
     s->short_char = pattern_any(p, PATTERN_JSON);
     g->body[GRAM_BODY_ANY] = rx_repeat(p, s->any_char, 0, RX_MANY);
     g->body[GRAM_BODY_SHORT] = rx_repeat(p, s->short_char, 0, RX_MANY);
-    g->objects = object_new(g, s->blank);
+    if (!g->objects)
+        g->objects = object_new(g, s->blank);
     return g->objects && !g->failed && !p->failed ? ST_OK
                                                   : err_set(s->e, ST_NOMEM, "no memory for a JSON schema");
+}
+
+// Blanks may stand before the value.
+static int finish(schema *s, uint32_t root)
+{
+    gram *g = s->g;
+    rx_freeze(&g->rx);
+    int rc = schema_settle(s, root);
+    if (rc)
+        return rc;
+    uint32_t text = gram_add_rule(g), from = gram_add_place(g, false), middle = gram_add_place(g, false);
+    gram_set_edges(g, from, &(gram_edge){GRAM_MATCH, s->blank, middle}, 1);
+    gram_set_edges(g, middle, &(gram_edge){GRAM_CALL, root, g->objects->end}, 1);
+    if (!g->failed)
+        g->rule[text].start = from;
+    return gram_machine_finish(g, text, NULL, s->e);
 }
 
 int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, const char *text, size_t n,
@@ -42,7 +58,7 @@ int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, co
     int rc = gram_machine_new(&s.g, v, lead, e);
     if (rc)
         return rc;
-    rc = prepare(&s);
+    rc = schema_prepare(&s);
     if (!rc)
         rc = schema_load(&s, text, n);
     uint32_t root = GRAM_ABSENT;
@@ -53,7 +69,7 @@ int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, co
         rc = root == GRAM_ABSENT ? err_set(e, ST_NOMEM, "no memory for a JSON schema") : schema_build(&s);
     }
     if (!rc)
-        rc = schema_finish(&s, root);
+        rc = finish(&s, root);
     schema_unload(&s);
     if (rc)
         gram_free(s.g);

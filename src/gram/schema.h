@@ -115,6 +115,10 @@ rx schema_string_rx(schema *s, const schema_case *c);  // the content of the str
 // schema_rule.c
 uint32_t schema_rule(schema *s, const schema_literal *l, size_t n);  // of a goal; GRAM_ABSENT: no memory
 int schema_build(schema *s);                                         // all goals that are wanted, and theirs
-int schema_finish(schema *s, uint32_t root);
+// The rules are complete, once rx_freeze is done. ST_INVALID: nothing meets the goal of rule `root`.
+int schema_settle(schema *s, uint32_t root);
+
+// json.c: what all schemas of one grammar share, made by the first of them.
+int schema_prepare(schema *s);
 
 #endif

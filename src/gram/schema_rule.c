@@ -537,10 +537,9 @@ static void goal_edges(schema *s, size_t from, size_t to)
     mem_free(list);
 }
 
-int schema_finish(schema *s, uint32_t root)
+int schema_settle(schema *s, uint32_t root)
 {
     gram *g = s->g;
-    rx_freeze(&g->rx);
     mark_productive(s);
     for (size_t i = 0, k; i < s->n_way && !g->failed; i = k) {
         for (k = i; k < s->n_way && s->way[k].goal == s->way[i].goal; k++)
@@ -553,11 +552,5 @@ int schema_finish(schema *s, uint32_t root)
             g->rule[s->goal[i].rule].start = nothing;
     if (!g->failed && !g->rx.failed && !g->rule[root].productive)
         return err_set(s->e, ST_INVALID, "JSON schema: no value meets it");
-    // Blanks may stand before the value.
-    uint32_t text = gram_add_rule(g), from = gram_add_place(g, false), middle = gram_add_place(g, false);
-    gram_set_edges(g, from, &(gram_edge){GRAM_MATCH, s->blank, middle}, 1);
-    gram_set_edges(g, middle, &(gram_edge){GRAM_CALL, root, g->objects->end}, 1);
-    if (!g->failed)
-        g->rule[text].start = from;
-    return gram_machine_finish(g, text, NULL, s->e);
+    return ST_OK;
 }

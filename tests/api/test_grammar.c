@@ -15,7 +15,7 @@
 #include "base/base.h"
 
 static irori_model *model;
-static int rounds = 8;
+static int rounds = 8, first_seed = 1;
 
 static bool is_any(const json_t *v)
 {
@@ -111,7 +111,7 @@ static void test_answers(void **state)
                               schema ? strlen(schema) : 0, NULL, &e))
             fail_msg("%s", e.message);
         for (int i = 0; i < rounds; i++) {
-            irori_session *s = new_session((uint64_t)i + 1);
+            irori_session *s = new_session((uint64_t)(first_seed + i));
             irori_generation out;
             buf text = {0};
             json_error_t why = {0};
@@ -123,7 +123,7 @@ static void test_answers(void **state)
             // JSON bounds no number, this reader does: "too big integer", "real number overflow".
             bool huge = !v && (strstr(why.text, "too big") || strstr(why.text, "overflow"));
             if (out.finish == IRORI_FINISH_STOP && !huge && !cases[c].ok(v))
-                fail_msg("case %zu, seed %d: %.*s", c, i + 1, (int)text.len, text.data);
+                fail_msg("case %zu, seed %d: %.*s", c, first_seed + i, (int)text.len, text.data);
             finished += out.finish == IRORI_FINISH_STOP;
             json_decref(v);
             buf_done(&text);
@@ -194,6 +194,8 @@ int main(int argc, char **argv)
     };
     if (argc > 1)
         rounds = (int)strtol(argv[1], NULL, 10);
+    if (argc > 2)
+        first_seed = (int)strtol(argv[2], NULL, 10);
     irori_model_options o = {.threads = 1, .context = 512, .sessions = 2};
     if (irori_model_open(&model, IRORI_SOURCE_DIR "/models/irori-tiny-f16.gguf", &o, NULL))
         return 1;
