@@ -64,81 +64,106 @@ KERN_INLINE token token_at(const kern_act *a, int t)
 
 // ---- Few tokens ------------------------------------------------------------------------------------------
 
-// I of T tokens for one super-block.
-KERN_INLINE void few_dots(int type, int T, const uint8_t *block, const avx512_scales *s, const token *x,
-                          const starts *st, int b, __m512i table, __m512i I[FEW])
+// I of T tokens for a super-block of each of W panels.
+KERN_INLINE void few_dots(int type, int W, int T, const uint8_t *const *block, const avx512_scales *s,
+                          const token *x, const starts *st, int b, __m512i table, __m512i I[][FEW])
 {
     const int P = avx512_chunk(type), wide = kern_sub_columns(type) == 32;
     for (int c = 0; c < 8 / P; c++) {
-        __m512i dot[FEW][4];
+        __m512i dot[2][FEW][4];
 #pragma GCC unroll 2
         for (int h = 0; h < 2; h++) {
 #pragma GCC unroll 4
             for (int p = 0; p < P; p++)
 #pragma GCC unroll 4
                 for (int t = 0; t < T; t++)
-                    if (h == 0 || !wide)
-                        dot[t][p] = start(type, &st[t], c * P + p, h);
+#pragma GCC unroll 2
+                    for (int w = 0; w < W; w++)
+                        if (h == 0 || !wide)
+                            dot[w][t][p] = start(type, &st[t], c * P + p, h);
 #pragma GCC unroll 4
-            for (int g = 4 * h; g < 4 * h + 4; g++)
+            for (int g = 4 * h; g < 4 * h + 4; g++) {
+#pragma GCC unroll 2
+                for (int w = 0; w < W; w++)
+                    kern_prefetch_part(block[w], kern_packed_block_bytes(type), 8 * c + g, 64 / P);
 #pragma GCC unroll 4
                 for (int p = 0; p < P; p++) {
-                    __m512i u = avx512_codes_b256(type, block, c, p, g, table);
+                    __m512i u[2];
+#pragma GCC unroll 2
+                    for (int w = 0; w < W; w++)
+                        u[w] = avx512_codes_b256(type, block[w], c, p, g, table);
 #pragma GCC unroll 4
                     for (int t = 0; t < T; t++) {
-                        const int8_t *q = x[t].q + KERN_SUPER * b + 32 * (c * P + p) + 4 * g;
-                        dot[t][p] = _mm512_dpbusd_epi32(dot[t][p], u, avx512_four(q));
+                        const __m512i q = avx512_four(x[t].q + KERN_SUPER * b + 32 * (c * P + p) + 4 * g);
+#pragma GCC unroll 2
+                        for (int w = 0; w < W; w++)
+                            dot[w][t][p] = _mm512_dpbusd_epi32(dot[w][t][p], u[w], q);
                     }
                 }
+            }
             if (h == 0 && wide)
                 continue;
 #pragma GCC unroll 4
-            for (int p = 0; p < P; p++) {
-                __m512i sc = avx512_scale32(s, wide ? c * P + p : 2 * (c * P + p) + h);
+            for (int p = 0; p < P; p++)
+#pragma GCC unroll 2
+                for (int w = 0; w < W; w++) {
+                    __m512i sc = avx512_scale32(&s[w], wide ? c * P + p : 2 * (c * P + p) + h);
 #pragma GCC unroll 4
-                for (int t = 0; t < T; t++)
-                    I[t] = _mm512_add_epi32(I[t], _mm512_mullo_epi32(sc, dot[t][p]));
-            }
+                    for (int t = 0; t < T; t++)
+                        I[w][t] = _mm512_add_epi32(I[w][t], _mm512_mullo_epi32(sc, dot[w][t][p]));
+                }
         }
     }
 }
 
-KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act *a, int t0, int p, float *y,
-                           size_t ldy)
+// W panels, the first p, the second `other`: memory delivers two streams faster than one.
+KERN_INLINE void few_panel(int type, int W, int T, const kern_weight *w, const kern_act *a, int t0, int p,
+                           int other, float *y, size_t ldy)
 {
     const __m512i table = type == QT_IQ4_XS ? avx512_code_table(type) : _mm512_setzero_si512();
-    const uint8_t *block = w->data + (size_t)p * w->panel_bytes;
+    const int panel[2] = {p, other};
+    const uint8_t *block[2];
     token x[FEW];
-    __m512 acc[FEW];
-    for (int t = 0; t < T; t++) {
-        x[t] = token_at(a, t0 + t);
-        acc[t] = _mm512_setzero_ps();
-    }
-    for (int b = 0; b < w->k / KERN_SUPER; b++, block += kern_packed_block_bytes(type)) {
-        avx512_scales s;
-        starts st[FEW];
-        __m512i I[FEW], M[FEW];
-        kern_prefetch_stream(block, kern_packed_block_bytes(type));
-        avx512_take_scales(type, block, &s);
-        for (int t = 0; t < T; t++) {
-            I[t] = M[t] = _mm512_setzero_si512();
-            if (kern_code_offset(type))
-                take_starts(type, x[t].sum + 16 * b, &st[t]);
-        }
-        few_dots(type, T, block, &s, x, st, b, table, I);
-        if (kern_has_min(type))
-            for (int i = 0; i < 8; i++) {
-                __m512i pair = avx512_min_pair(type, &s, i);
-                for (int t = 0; t < T; t++)
-                    M[t] = add_mins(M[t], pair, x[t].sum + 16 * b + 2 * i);
-            }
-        const __m512 dw = avx512_load_f16(block);
-        const __m512 dmin = kern_has_min(type) ? avx512_load_f16(block + 32) : dw;
-        for (int t = 0; t < T; t++)
-            acc[t] = fold(type, acc[t], I[t], M[t], dw, dmin, x[t].d[b]);
-    }
+    __m512 acc[2][FEW];
     for (int t = 0; t < T; t++)
-        _mm512_mask_storeu_ps(y + (size_t)(t0 + t) * ldy + p * KERN_PANEL, avx512_rows(w, p), acc[t]);
+        x[t] = token_at(a, t0 + t);
+    for (int i = 0; i < W; i++) {
+        block[i] = w->data + (size_t)panel[i] * w->panel_bytes;
+        for (int t = 0; t < T; t++)
+            acc[i][t] = _mm512_setzero_ps();
+    }
+    for (int b = 0; b < w->k / KERN_SUPER; b++) {
+        avx512_scales s[2];
+        starts st[FEW];
+        __m512i I[2][FEW], M[2][FEW];
+        for (int i = 0; i < W; i++) {
+            avx512_take_scales(type, block[i], &s[i]);
+            for (int t = 0; t < T; t++)
+                I[i][t] = M[i][t] = _mm512_setzero_si512();
+        }
+        if (kern_code_offset(type))
+            for (int t = 0; t < T; t++)
+                take_starts(type, x[t].sum + 16 * b, &st[t]);
+        few_dots(type, W, T, block, s, x, st, b, table, I);
+#pragma GCC unroll 2
+        for (int i = 0; i < W; i++) {
+            if (kern_has_min(type))
+                for (int j = 0; j < 8; j++) {
+                    __m512i pair = avx512_min_pair(type, &s[i], j);
+                    for (int t = 0; t < T; t++)
+                        M[i][t] = add_mins(M[i][t], pair, x[t].sum + 16 * b + 2 * j);
+                }
+            const __m512 dw = avx512_load_f16(block[i]);
+            const __m512 dmin = kern_has_min(type) ? avx512_load_f16(block[i] + 32) : dw;
+            for (int t = 0; t < T; t++)
+                acc[i][t] = fold(type, acc[i][t], I[i][t], M[i][t], dw, dmin, x[t].d[b]);
+            block[i] += kern_packed_block_bytes(type);
+        }
+    }
+    for (int i = 0; i < W; i++)
+        for (int t = 0; t < T; t++)
+            _mm512_mask_storeu_ps(y + (size_t)(t0 + t) * ldy + panel[i] * KERN_PANEL,
+                                  avx512_rows(w, panel[i]), acc[i][t]);
 }
 
 // ---- Many tokens -----------------------------------------------------------------------------------------
@@ -243,20 +268,34 @@ KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, i
                               _mm512_load_ps(acc[t]));
 }
 
+// One token times panels [p0, p1): both halves of them at once.
+KERN_INLINE void single(int type, const kern_weight *w, const kern_act *a, int t, int p0, int p1, float *y,
+                        size_t ldy)
+{
+    const int half = (p1 - p0) / 2;
+    for (int p = p0; p < p0 + half; p++)
+        few_panel(type, 2, 1, w, a, t, p, p + half, y, ldy);
+    if (p0 + 2 * half < p1)
+        few_panel(type, 1, 1, w, a, t, p1 - 1, p1 - 1, y, ldy);
+}
+
 KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
                         float *y, size_t ldy)
 {
-    for (int t = t0; t < t1; t += BATCH)
-        for (int p = p0; p < p1; p++) {
-            int n = t1 - t < BATCH ? t1 - t : BATCH;
+    for (int t = t0; t < t1; t += BATCH) {
+        const int n = t1 - t < BATCH ? t1 - t : BATCH;
+        if (n == 1) {
+            single(type, w, a, t, p0, p1, y, ldy);
+            continue;
+        }
+        for (int p = p0; p < p1; p++)
             switch (n) {
-            case 1: few_panel(type, 1, w, a, t, p, y, ldy); break;
-            case 2: few_panel(type, 2, w, a, t, p, y, ldy); break;
-            case 3: few_panel(type, 3, w, a, t, p, y, ldy); break;
-            case 4: few_panel(type, 4, w, a, t, p, y, ldy); break;
+            case 2: few_panel(type, 1, 2, w, a, t, p, p, y, ldy); break;
+            case 3: few_panel(type, 1, 3, w, a, t, p, p, y, ldy); break;
+            case 4: few_panel(type, 1, 4, w, a, t, p, p, y, ldy); break;
             default: many_panel(type, w, a, t, t + n, p, y, ldy); break;
             }
-        }
+    }
 }
 
 AVX512_MATMUL(matmul_q2_k, QT_Q2_K, matmul)

@@ -41,38 +41,54 @@ KERN_INLINE token token_at(const kern_act *a, int t)
     return (token){a->q + (size_t)t * a->ldq, a->sum + (size_t)t * blocks, a->d + (size_t)t * blocks};
 }
 
-KERN_INLINE void few_panel(int type, int T, const kern_weight *w, const kern_act *a, int t0, int p, float *y,
-                           size_t ldy)
+// W panels, the first p, the second `other`: memory delivers two streams faster than one.
+KERN_INLINE void few_panel(int type, int W, int T, const kern_weight *w, const kern_act *a, int t0, int p,
+                           int other, float *y, size_t ldy)
 {
     const __m512i table = avx512_table_b32(type);
-    const uint8_t *block = w->data + (size_t)p * w->panel_bytes;
+    const int panel[2] = {p, other};
+    const uint8_t *block[2];
     token x[FEW];
-    __m512 acc[FEW];
-    for (int t = 0; t < T; t++) {
+    __m512 acc[2][FEW];
+    for (int t = 0; t < T; t++)
         x[t] = token_at(a, t0 + t);
-        acc[t] = _mm512_setzero_ps();
-    }
-    for (int b = 0; b < w->k / 32; b++, block += kern_packed_block_bytes(type)) {
-        kern_prefetch_stream(block, kern_packed_block_bytes(type));
-        __m512i dot[FEW];
-#pragma GCC unroll 4
+    for (int i = 0; i < W; i++) {
+        block[i] = w->data + (size_t)panel[i] * w->panel_bytes;
         for (int t = 0; t < T; t++)
-            dot[t] = start(type, x[t].sum[b]);
-#pragma GCC unroll 8
-        for (int g = 0; g < 8; g++) {
-            __m512i u = avx512_codes_b32(type, block, g, table);
+            acc[i][t] = _mm512_setzero_ps();
+    }
+    for (int b = 0; b < w->k / 32; b++) {
+        __m512i dot[2][FEW];
+#pragma GCC unroll 2
+        for (int i = 0; i < W; i++) {
+            kern_prefetch_stream(block[i], kern_packed_block_bytes(type));
 #pragma GCC unroll 4
             for (int t = 0; t < T; t++)
-                dot[t] = _mm512_dpbusd_epi32(dot[t], u, avx512_four(x[t].q + 32 * b + 4 * g));
+                dot[i][t] = start(type, x[t].sum[b]);
         }
-        const __m512 dw = avx512_scales_b32(type, block),
-                     m = kern_has_min(type) ? avx512_load_f16(block + 32) : dw;
+#pragma GCC unroll 8
+        for (int g = 0; g < 8; g++)
+#pragma GCC unroll 2
+            for (int i = 0; i < W; i++) {
+                __m512i u = avx512_codes_b32(type, block[i], g, table);
 #pragma GCC unroll 4
-        for (int t = 0; t < T; t++)
-            acc[t] = fold(type, acc[t], dot[t], dw, m, x[t].d[b], x[t].sum[b]);
+                for (int t = 0; t < T; t++)
+                    dot[i][t] = _mm512_dpbusd_epi32(dot[i][t], u, avx512_four(x[t].q + 32 * b + 4 * g));
+            }
+#pragma GCC unroll 2
+        for (int i = 0; i < W; i++) {
+            const __m512 dw = avx512_scales_b32(type, block[i]),
+                         m = kern_has_min(type) ? avx512_load_f16(block[i] + 32) : dw;
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++)
+                acc[i][t] = fold(type, acc[i][t], dot[i][t], dw, m, x[t].d[b], x[t].sum[b]);
+            block[i] += kern_packed_block_bytes(type);
+        }
     }
-    for (int t = 0; t < T; t++)
-        _mm512_mask_storeu_ps(y + (size_t)(t0 + t) * ldy + p * KERN_PANEL, avx512_rows(w, p), acc[t]);
+    for (int i = 0; i < W; i++)
+        for (int t = 0; t < T; t++)
+            _mm512_mask_storeu_ps(y + (size_t)(t0 + t) * ldy + panel[i] * KERN_PANEL,
+                                  avx512_rows(w, panel[i]), acc[i][t]);
 }
 
 // Blocks of a panel, unpacked for all tokens.
@@ -155,20 +171,34 @@ KERN_INLINE void many_panel(int type, const kern_weight *w, const kern_act *a, i
                               _mm512_load_ps(acc[t]));
 }
 
+// One token times panels [p0, p1): both halves of them at once.
+KERN_INLINE void single(int type, const kern_weight *w, const kern_act *a, int t, int p0, int p1, float *y,
+                        size_t ldy)
+{
+    const int half = (p1 - p0) / 2;
+    for (int p = p0; p < p0 + half; p++)
+        few_panel(type, 2, 1, w, a, t, p, p + half, y, ldy);
+    if (p0 + 2 * half < p1)
+        few_panel(type, 1, 1, w, a, t, p1 - 1, p1 - 1, y, ldy);
+}
+
 KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
                         float *y, size_t ldy)
 {
-    for (int t = t0; t < t1; t += BATCH)
-        for (int p = p0; p < p1; p++) {
-            int n = t1 - t < BATCH ? t1 - t : BATCH;
+    for (int t = t0; t < t1; t += BATCH) {
+        const int n = t1 - t < BATCH ? t1 - t : BATCH;
+        if (n == 1) {
+            single(type, w, a, t, p0, p1, y, ldy);
+            continue;
+        }
+        for (int p = p0; p < p1; p++)
             switch (n) {
-            case 1: few_panel(type, 1, w, a, t, p, y, ldy); break;
-            case 2: few_panel(type, 2, w, a, t, p, y, ldy); break;
-            case 3: few_panel(type, 3, w, a, t, p, y, ldy); break;
-            case 4: few_panel(type, 4, w, a, t, p, y, ldy); break;
+            case 2: few_panel(type, 1, 2, w, a, t, p, p, y, ldy); break;
+            case 3: few_panel(type, 1, 3, w, a, t, p, p, y, ldy); break;
+            case 4: few_panel(type, 1, 4, w, a, t, p, p, y, ldy); break;
             default: many_panel(type, w, a, t, t + n, p, y, ldy); break;
             }
-        }
+    }
 }
 
 AVX512_MATMUL(matmul_q4_0, QT_Q4_0, matmul)

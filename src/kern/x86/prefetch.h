@@ -16,4 +16,14 @@ KERN_INLINE void kern_prefetch_stream(const uint8_t *p, size_t n)
         _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T0);
 }
 
+// Part `part` of n of the same for a packed block at p, to be spread over the work on it: two streams at once fill the
+// line buffers anyway, and a burst would make the work wait for them.
+KERN_INLINE void kern_prefetch_part(const uint8_t *p, size_t bytes, int part, int n)
+{
+    enum { AHEAD = 3072 };
+    size_t lines = (bytes + 63) / 64, end = lines * (size_t)(part + 1) / (size_t)n;
+    for (size_t i = lines * (size_t)part / (size_t)n; i < end; i++)
+        _mm_prefetch((const char *)p + AHEAD + 64 * i, _MM_HINT_T0);
+}
+
 #endif
