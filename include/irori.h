@@ -192,6 +192,10 @@ IRORI_API int irori_session_load(irori_session **out, irori_model *m, const iror
 IRORI_API int irori_session_set_kv(irori_session *s, const char *policy, const char *budget,
                                    irori_error *error);
 
+// The policy of sessions and requests to come, in place of the one the model was opened with; those there are keep
+// theirs. IRORI_INVALID says what is wrong with the texts. While a scheduler serves the model: by irori_scheduler_call.
+IRORI_API int irori_model_set_kv(irori_model *m, const char *policy, const char *budget, irori_error *error);
+
 // Appends tokens and runs the model over them, but for those at the start that another session ran and whose keys and
 // values are still held: they are shared. What was already run stays when it fails (IRORI_LIMIT: nothing was
 // run) or is cancelled.
@@ -380,6 +384,30 @@ IRORI_API int irori_talk_round(irori_talk *t, const irori_round *r, irori_candid
 // The person chose out[index] of the last round: it was said, and is remembered for rounds to come.
 IRORI_API int irori_talk_choose(irori_talk *t, int index, irori_error *error);
 
+// ---- Memory ----------------------------------------------------------------------------------------------------
+typedef struct irori_memory {
+    uint64_t heap_bytes, heap_peak_bytes;  // all allocations of the library
+    uint64_t allocations;                  // made since the process started
+    uint64_t kv_bytes, kv_shared_bytes;    // pages in use; of these, held by several sessions
+    uint64_t kv_idle_bytes;                // pages no session holds, kept for those that begin alike
+    uint64_t rss_bytes, rss_peak_bytes;    // of the process
+} irori_memory;
+typedef struct irori_kv_stats {
+    uint64_t resident_bytes;  // keys and values in memory, of sessions and of kept prefixes
+    uint64_t f16_bytes;       // what the same tokens take at F16
+    uint64_t spilled_bytes;   // in the file that brings dropped precision back
+    uint64_t shared_bytes;    // of the tokens that several sessions hold, at F16
+    uint64_t idle_bytes;      // of prefixes no session holds, at F16
+    double bits;              // mean bits of a value in memory
+    uint64_t blocks[5];       // blocks (64 tokens of a layer's keys or values) at F16, Q8, Q4, Q2, and absent
+    uint64_t demotions, promotions;  // of blocks, since the model was opened
+    bool spill_full;                 // the file cannot grow: what would need it keeps its precision
+} irori_kv_stats;
+// All zero for a model opened for its vocabulary.
+IRORI_API void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out);
+
+IRORI_API void irori_get_memory(const irori_model *m, irori_memory *out);
+
 // ---- Serving ---------------------------------------------------------------------------------------------------
 // A scheduler runs many requests at once over one model, on a thread of its own: each step takes one token of every
 // running answer and a piece of the prompts that are being read. A request is admitted when all the memory it may
@@ -490,6 +518,7 @@ typedef struct irori_scheduler_stats {
         kv_total_bytes;    // as in irori_memory
     double retry_seconds;  // guess of when a refused request may try again
     irori_histogram first_token, between_tokens, queue;
+    irori_kv_stats kv;  // at most a tenth of a second old
 } irori_scheduler_stats;
 IRORI_API void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out);
 // ---- Texts as vectors, and ranked by a question ----------------------------------------------------------------
@@ -575,30 +604,6 @@ IRORI_API int irori_imatrix(const char *path, const char *text, size_t bytes, co
                             const char *out, const irori_imatrix_options *options, irori_error *error);
 // Names of all types, separated by spaces; free with irori_free. NULL without memory.
 IRORI_API char *irori_quantize_types(void);
-
-// ---- Memory ----------------------------------------------------------------------------------------------------
-typedef struct irori_memory {
-    uint64_t heap_bytes, heap_peak_bytes;  // all allocations of the library
-    uint64_t allocations;                  // made since the process started
-    uint64_t kv_bytes, kv_shared_bytes;    // pages in use; of these, held by several sessions
-    uint64_t kv_idle_bytes;                // pages no session holds, kept for those that begin alike
-    uint64_t rss_bytes, rss_peak_bytes;    // of the process
-} irori_memory;
-typedef struct irori_kv_stats {
-    uint64_t resident_bytes;  // keys and values in memory, of sessions and of kept prefixes
-    uint64_t f16_bytes;       // what the same tokens take at F16
-    uint64_t spilled_bytes;   // in the file that brings dropped precision back
-    uint64_t shared_bytes;    // of the tokens that several sessions hold, at F16
-    uint64_t idle_bytes;      // of prefixes no session holds, at F16
-    double bits;              // mean bits of a value in memory
-    uint64_t blocks[5];       // blocks (64 tokens of a layer's keys or values) at F16, Q8, Q4, Q2, and absent
-    uint64_t demotions, promotions;  // of blocks, since the model was opened
-    bool spill_full;                 // the file cannot grow: what would need it keeps its precision
-} irori_kv_stats;
-// All zero for a model opened for its vocabulary.
-IRORI_API void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out);
-
-IRORI_API void irori_get_memory(const irori_model *m, irori_memory *out);
 
 #ifdef __cplusplus
 }

@@ -214,6 +214,23 @@ void irori_get_memory(const irori_model *m, irori_memory *out)
     }
 }
 
+irori_kv_stats api_kv_stats(const kv_stats *s)
+{
+    irori_kv_stats out = {.resident_bytes = s->plane_bytes,
+                          .f16_bytes = s->f16_bytes,
+                          .spilled_bytes = s->spilled_bytes,
+                          .shared_bytes = (uint64_t)s->shared * s->page_bytes,
+                          .idle_bytes = (uint64_t)s->idle * s->page_bytes,
+                          .bits = s->bits,
+                          .demotions = s->demotions,
+                          .promotions = s->promotions,
+                          .spill_full = s->spill_full};
+    _Static_assert(COUNT_OF(out.blocks) == DEV_KV_LEVELS + 1, "one count a level");
+    for (int i = 0; i <= DEV_KV_LEVELS; i++)
+        out.blocks[i] = s->blocks[i];
+    return out;
+}
+
 void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out)
 {
     *out = (irori_kv_stats){0};
@@ -221,16 +238,14 @@ void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out)
         return;
     kv_stats s;
     kv_get_stats(m->engine.kv, &s);
-    *out = (irori_kv_stats){.resident_bytes = s.plane_bytes,
-                            .f16_bytes = s.f16_bytes,
-                            .spilled_bytes = s.spilled_bytes,
-                            .shared_bytes = (uint64_t)s.shared * s.page_bytes,
-                            .idle_bytes = (uint64_t)s.idle * s.page_bytes,
-                            .bits = s.bits,
-                            .demotions = s.demotions,
-                            .promotions = s.promotions,
-                            .spill_full = s.spill_full};
-    _Static_assert(COUNT_OF(out->blocks) == DEV_KV_LEVELS + 1, "one count a level");
-    for (int i = 0; i <= DEV_KV_LEVELS; i++)
-        out->blocks[i] = s.blocks[i];
+    *out = api_kv_stats(&s);
+}
+
+int irori_model_set_kv(irori_model *m, const char *policy, const char *budget, irori_error *error)
+{
+    kv_policy p;
+    int rc = api_need_text(m, api_err(error));
+    if (!rc)
+        rc = kv_policy_parse(&p, policy, budget, api_err(error));
+    return rc ? rc : kv_set_policy(m->engine.kv, &p, api_err(error));
 }

@@ -83,6 +83,8 @@ int api_sampling(irori_model *m, const irori_sampling *o, samp_params *out, err 
 // Makes the table of tokens that end a DRY match, once.
 int api_need_breakers(irori_model *m, err *e);
 
+irori_kv_stats api_kv_stats(const kv_stats *s);
+
 // Refuses a model that was opened for its vocabulary only.
 int api_need_engine(const irori_model *m, err *e);
 // Also one that does not write text.

@@ -209,5 +209,6 @@ void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out)
         .first_token = outer_histogram(&x.first_token),
         .between_tokens = outer_histogram(&x.between_tokens),
         .queue = outer_histogram(&x.queue),
+        .kv = api_kv_stats(&x.kv),
     };
 }

@@ -74,6 +74,8 @@ int kv_seq_truncate(kv_seq *q, int length);
 // From now on the sequence follows another policy. ST_NOMEM, ST_IO: it keeps the old one.
 int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e);
 const kv_policy *kv_seq_policy(const kv_seq *q);
+// The policy of sequences to come. ST_NOMEM, ST_IO: it stays the old one.
+int kv_set_policy(kv *s, const kv_policy *policy, err *e);
 
 // Makes the next n positions writable: takes pages, copies a shared last one. ST_LIMIT when no page is free (the
 // sequence keeps what it had), ST_NOMEM.

@@ -93,6 +93,14 @@ int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e)
     return ST_OK;
 }
 
+int kv_set_policy(kv *s, const kv_policy *policy, err *e)
+{
+    int rc = kv_policy_prepare(s, policy, e);
+    if (!rc)
+        s->policy = *policy;
+    return rc;
+}
+
 const kv_policy *kv_seq_policy(const kv_seq *q)
 {
     return &q->policy;

@@ -179,18 +179,61 @@ class Native(serving.Case):
         self.answers(404, "/v1/models/other", None, "GET")
 
     def test_metrics(self):
-        self.answers(200, "/completion", {"prompt": "The river", "n_predict": 3})
+        self.answers(200, "/completion", {"prompt": "The river and the road. " * 30, "n_predict": 3})
+        time.sleep(.2)  # keys and values are counted after the answer
         text = self.answers(200, "/metrics", None, "GET")
         seen = {}
         for line in text.splitlines():
             if line.startswith("#"):
-                self.assertRegex(line, r"^# (HELP|TYPE) irori_[a-z_]+ .+$")
+                self.assertRegex(line, r"^# (HELP|TYPE) irori_[a-z0-9_]+ .+$")
             else:
-                self.assertRegex(line, r'^irori_[a-z_]+(\{[a-z]+="[^"]*"(,le="[^"]*")?\})? [-+0-9.e]+$')
+                self.assertRegex(line, r'^irori_[a-z_]+(\{[a-z]+="[^"]*"(,(le|level)="[^"]*")?\})? [-+0-9.e]+$')
                 seen[line.rsplit(" ", 1)[0]] = float(line.rsplit(" ", 1)[1])
         label = f'{{model="{NAME}"}}'
         self.assertGreaterEqual(seen["irori_completion_tokens_total" + label], 3)
+        self.assertGreater(seen[f'irori_kv_blocks{{model="{NAME}",level="f16"}}'], 0)
+        self.assertEqual(seen["irori_kv_resident_bytes" + label], seen["irori_kv_full_precision_bytes" + label])
+        self.assertEqual(seen["irori_kv_spilled_bytes" + label], 0)
+        for name in ("kv_promotions_total", "kv_demotions_total", "guessed_tokens_total", "guessed_tokens_accepted_total"):
+            self.assertIn(f"irori_{name}{label}", seen)
         self.assertEqual(seen[f'irori_first_token_seconds_bucket{{model="{NAME}",le="+Inf"}}'], seen["irori_first_token_seconds_count" + label])
+
+
+class Policy(serving.Case):
+    """How keys and values are kept, changed while the server runs."""
+    words = ("--quiet", "--ctx", "1024")
+    LONG = {"prompt": "The river and the road. " * 30, "n_predict": 1}
+
+    def policy(self, body):
+        return self.answers(200, "/v1/kv/policy", dict({"model": NAME}, **body))
+
+    def test_change(self):
+        first = self.answers(200, f"/v1/kv/policy?model={NAME}", None, "GET")
+        self.assertEqual((first["model"], first["policy"], first["budget"]), (NAME, "f16", ""))
+        self.assertEqual(first["kv"]["demotions"], 0)
+        changed = self.policy({"policy": "uniform:q8", "budget": "50%"})
+        self.assertEqual((changed["policy"], changed["budget"]), ("uniform:q8", "50%"))
+        self.answers(200, "/completion", self.LONG)
+        time.sleep(.2)  # they are counted after the answer
+        after = self.answers(200, "/v1/kv/policy", None, "GET")
+        self.assertEqual((after["policy"], after["budget"]), ("uniform:q8", "50%"))
+        self.assertGreater(after["kv"]["demotions"], 0)
+        self.assertGreater(after["kv"]["blocks"]["q8"], 0)
+        self.assertLess(after["kv"]["resident_bytes"], after["kv"]["f16_bytes"])
+        self.assertGreater(float(self.metric("kv_demotions_total")), 0)
+        self.assertEqual(self.policy({"policy": "f16"})["policy"], "f16")
+
+    def metric(self, name):
+        text = self.answers(200, "/metrics", None, "GET")
+        return next(line.split()[-1] for line in text.splitlines() if line.startswith(f"irori_{name}{{"))
+
+    def test_wrong(self):
+        for body, word in (({"policy": "uniform:q9"}, "q9"), ({"policy": "staged", "budget": "many"}, "many"), ({}, "policy"), ({"policy": 3}, "policy"),
+                           ({"policy": "f16", "budget": 5}, "budget")):
+            said = self.answers(400, "/v1/kv/policy", dict({"model": NAME}, **body))
+            self.assertIn(word, said["error"]["message"])
+        self.answers(404, "/v1/kv/policy", {"model": "other", "policy": "f16"})
+        self.answers(404, "/v1/kv/policy?model=other", None, "GET")
 
 
 class Held(serving.Case):

@@ -13,6 +13,7 @@ typedef struct entry {
     models_open open;  // first: models_open is what users hold
     struct entry *next;
     char *name, *path, *chat_template;
+    char *kv[2];        // policy and budget that were set since the start; NULL: the options'
     bool always, busy;  // busy: being opened or closed
     int users;
     double keep_alive, last_used;
@@ -141,7 +142,12 @@ static int open_model(const models *x, const entry *m, models_open *out, char **
 {
     models_open o = {.name = m->name, .path = m->path};
     irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
-    int rc = irori_model_open(&o.m, m->path, &x->o.open, (irori_error *)(void *)e);
+    irori_model_options mo = x->o.open;
+    if (m->kv[0]) {
+        mo.kv = m->kv[0];
+        mo.kv_budget = m->kv[1];
+    }
+    int rc = irori_model_open(&o.m, m->path, &mo, (irori_error *)(void *)e);
     if (!rc)
         rc = irori_scheduler_new(&o.scheduler, o.m, &so, (irori_error *)(void *)e);
     if (rc) {
@@ -313,6 +319,8 @@ void models_free(models *x)
     for (entry *m = x->first, *next; m; m = next) {
         next = m->next;
         close_model(&m->open, m->chat_template);
+        mem_free(m->kv[0]);
+        mem_free(m->kv[1]);
         mem_free(m->name);
         mem_free(m->path);
         mem_free(m);
@@ -366,6 +374,58 @@ void models_release(models *x, const models_open *open)
     m->last_used = os_seconds();
     pthread_cond_broadcast(&x->changed);
     pthread_mutex_unlock(&x->lock);
+}
+
+int models_get_kv(models *x, const models_open *open, char *out[2], err *e)
+{
+    entry *m = (entry *)(uintptr_t)open;
+    const char *policy = x->o.open.kv ? x->o.open.kv : "f16";
+    const char *budget = x->o.open.kv_budget ? x->o.open.kv_budget : "";
+    pthread_mutex_lock(&x->lock);
+    out[0] = copy(m->kv[0] ? m->kv[0] : policy);
+    out[1] = copy(m->kv[0] ? m->kv[1] : budget);
+    pthread_mutex_unlock(&x->lock);
+    if (out[0] && out[1])
+        return ST_OK;
+    mem_free(out[0]);
+    mem_free(out[1]);
+    return err_set(e, ST_NOMEM, "no memory for the policy's text");
+}
+
+typedef struct kv_change {
+    const char *policy, *budget;
+    int rc;
+    err *e;
+} kv_change;
+
+static void change_kv(void *ctx, irori_model *m)
+{
+    kv_change *c = ctx;
+    c->rc = irori_model_set_kv(m, c->policy, c->budget, (irori_error *)(void *)c->e);
+}
+
+int models_set_kv(models *x, const models_open *open, const char *policy, const char *budget, err *e)
+{
+    entry *m = (entry *)(uintptr_t)open;
+    kv_change c = {.policy = policy, .budget = budget, .e = e};
+    char *kv[2] = {copy(policy), copy(budget)};
+    int rc = kv[0] && kv[1] ? ST_OK : err_set(e, ST_NOMEM, "no memory for the policy's text");
+    if (!rc)
+        rc = irori_scheduler_call(open->scheduler, change_kv, &c);
+    if (rc == ST_CANCELED)
+        err_set(e, rc, "the server is stopping");
+    else if (!rc)
+        rc = c.rc;
+    pthread_mutex_lock(&x->lock);
+    for (int i = 0; i < 2 && !rc; i++) {
+        char *old = m->kv[i];
+        m->kv[i] = kv[i];
+        kv[i] = old;
+    }
+    pthread_mutex_unlock(&x->lock);
+    mem_free(kv[0]);
+    mem_free(kv[1]);
+    return rc;
 }
 
 int models_unload(models *x, const char *name, err *e)

@@ -47,6 +47,10 @@ void models_free(models *x);
 int models_use(models *x, const char *name, double keep_alive, const models_open **out, double *loaded,
                err *e);
 void models_release(models *x, const models_open *m);
+// How an open model keeps keys and values (irori_model_options): copies of the texts into out[0] (policy) and out[1]
+// (budget), mem_free them; changing them, for requests to come and whenever the file is opened again. ST_INVALID, ST_NOMEM.
+int models_get_kv(models *x, const models_open *m, char *out[2], err *e);
+int models_set_kv(models *x, const models_open *m, const char *policy, const char *budget, err *e);
 int models_unload(models *x, const char *name, err *e);  // when nobody uses it; ST_NOTFOUND, ST_BUSY
 
 // What there is, for lists.

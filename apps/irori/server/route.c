@@ -47,6 +47,8 @@ static const route routes[] = {
     {"GET", "/v1/models", route_models, false},
     {"GET", "/models", route_models, false},
     {"GET", "/v1/models/", route_model, true},
+    {"GET", "/v1/kv/policy", route_kv_policy, false},
+    {"POST", "/v1/kv/policy", route_kv_policy_set, false},
     {"GET", "/health", route_health, false},
     {"GET", "/v1/health", route_health, false},
     {"GET", "/metrics", route_metrics, false},

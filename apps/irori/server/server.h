@@ -68,7 +68,8 @@ route_fn route_messages, route_count_tokens;                          // anthrop
 route_fn route_ollama_chat, route_ollama_generate, route_ollama_tags, route_ollama_show, route_ollama_ps,
     route_ollama_version, route_ollama_missing;  // ollama.c
 route_fn route_completion, route_infill, route_tokenize, route_detokenize, route_apply_template,
-    route_input_tokens;  // native.c
+    route_input_tokens;                         // native.c
+route_fn route_kv_policy, route_kv_policy_set;  // kv.c
 route_fn route_home, route_health, route_models, route_model, route_metrics, route_slots,
     route_props;  // state.c
 

@@ -112,6 +112,12 @@ OF(kv_shared, m->stats.kv_shared_bytes)
 OF(kv_idle, m->stats.kv_idle_bytes)
 OF(kv_promised, m->stats.kv_promised_bytes)
 OF(kv_total, m->stats.kv_total_bytes)
+OF(kv_resident, m->stats.kv.resident_bytes)
+OF(kv_f16, m->stats.kv.f16_bytes)
+OF(kv_spilled, m->stats.kv.spilled_bytes)
+OF(kv_bits, m->stats.kv.bits)
+OF(kv_promotions, m->stats.kv.promotions)
+OF(kv_demotions, m->stats.kv.demotions)
 OF(bytes, m->bytes)
 
 static const metric metrics[] = {
@@ -136,6 +142,12 @@ static const metric metrics[] = {
     {"kv_idle_bytes", "gauge", "kept for prompts that begin alike", of_kv_idle},
     {"kv_promised_bytes", "gauge", "promised to running requests", of_kv_promised},
     {"kv_limit_bytes", "gauge", "keys and values at most", of_kv_total},
+    {"kv_resident_bytes", "gauge", "keys and values in memory, at the precision they have", of_kv_resident},
+    {"kv_full_precision_bytes", "gauge", "what the same would take at full precision", of_kv_f16},
+    {"kv_spilled_bytes", "gauge", "dropped precision in the spill file", of_kv_spilled},
+    {"kv_bits", "gauge", "mean bits of a value in memory", of_kv_bits},
+    {"kv_promotions_total", "counter", "blocks brought back to a finer level", of_kv_promotions},
+    {"kv_demotions_total", "counter", "blocks taken to a coarser level", of_kv_demotions},
     {"model_bytes", "gauge", "memory counted against the budget", of_bytes},
 };
 
@@ -178,6 +190,19 @@ static void add_histograms(buf *b, const char *name, const char *help, const mod
         if (list[i].is_open)
             add_histogram(b, name, list[i].name,
                           (const irori_histogram *)(const void *)((const char *)&list[i].stats + offset));
+}
+
+static void add_levels(buf *b, const models_item *list, size_t n)
+{
+    static const char *const level[] = {"f16", "q8", "q4", "q2", "absent"};
+    buf_add_str(b, "# HELP irori_kv_blocks blocks of 64 tokens of a layer's keys or values, by level\n"
+                   "# TYPE irori_kv_blocks gauge\n");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; list[i].is_open && k < COUNT_OF(level); k++) {
+            buf_add_str(b, "irori_kv_blocks");
+            label(b, list[i].name);
+            buf_printf(b, ",level=\"%s\"} %llu\n", level[k], (unsigned long long)list[i].stats.kv.blocks[k]);
+        }
 }
 
 static void add_plain(buf *b, const char *name, const char *kind, const char *help, double value)
@@ -225,6 +250,7 @@ void route_metrics(incoming *c)
                 buf_printf(&b, "} %.17g\n", m->value(&list[i]));
             }
     }
+    add_levels(&b, list, n);
     add_histograms(&b, "first_token_seconds", "from arrival to the first token", list, n,
                    offsetof(irori_scheduler_stats, first_token));
     add_histograms(&b, "between_tokens_seconds", "from token to token of one answer", list, n,
