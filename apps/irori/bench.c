@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "put.h"
 
 enum { MOST_NUMBERS = 16, MOST_BATCH = 64, MOST_ROWS = 512 };
 
@@ -141,24 +142,6 @@ static bool list_rows(bench *b, int *ctx, int *most_batch)
     return true;
 }
 
-static void json_text(json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_str(w, value);
-}
-
-static void json_number(json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    json_num(w, value);
-}
-
-static void json_whole(json_writer *w, const char *key, uint64_t value)
-{
-    json_key(w, key);
-    json_int(w, (int64_t)value);
-}
-
 static int report_json(const bench *b)
 {
     buf out;
@@ -171,24 +154,24 @@ static int report_json(const bench *b)
     for (int i = 0; i < b->n_rows; i++) {
         const row *r = &b->rows[i];
         json_obj(&w);
-        json_text(&w, "test", r->test);
-        json_whole(&w, "prompt", (uint64_t)r->pp);
-        json_whole(&w, "generate", (uint64_t)r->tg);
-        json_whole(&w, "depth", (uint64_t)r->depth);
-        json_whole(&w, "batch", (uint64_t)r->batch);
-        json_number(&w, "tokens_per_second", r->median);
-        json_number(&w, "tokens_per_second_min", r->least);
-        json_number(&w, "tokens_per_second_max", r->most);
-        json_whole(&w, "repetitions", (uint64_t)b->o->repetitions);
-        json_number(&w, "rss_mb", r->rss_mb);
-        json_text(&w, "model", b->info.name);
-        json_text(&w, "model_hash", hash);
-        json_text(&w, "quantization", b->info.quantization);
-        json_whole(&w, "parameters", b->info.parameters);
-        json_text(&w, "device", b->info.device);
-        json_whole(&w, "threads", (uint64_t)b->info.threads);
-        json_text(&w, "version", irori_version());
-        json_text(&w, "cpu_flags", irori_cpu_flags());
+        put_str(&w, "test", r->test);
+        put_int(&w, "prompt", r->pp);
+        put_int(&w, "generate", r->tg);
+        put_int(&w, "depth", r->depth);
+        put_int(&w, "batch", r->batch);
+        put_num(&w, "tokens_per_second", r->median);
+        put_num(&w, "tokens_per_second_min", r->least);
+        put_num(&w, "tokens_per_second_max", r->most);
+        put_int(&w, "repetitions", b->o->repetitions);
+        put_num(&w, "rss_mb", r->rss_mb);
+        put_str(&w, "model", b->info.name);
+        put_str(&w, "model_hash", hash);
+        put_str(&w, "quantization", b->info.quantization);
+        put_int(&w, "parameters", (int64_t)b->info.parameters);
+        put_str(&w, "device", b->info.device);
+        put_int(&w, "threads", b->info.threads);
+        put_str(&w, "version", irori_version());
+        put_str(&w, "cpu_flags", irori_cpu_flags());
         json_end(&w);
     }
     json_end(&w);
@@ -227,15 +210,15 @@ static int report_memory(const bench *b)
     json_writer w;
     json_begin(&w, &out);
     json_obj(&w);
-    json_whole(&w, "weight_bytes", i->weight_bytes);
-    json_whole(&w, "weight_cache_bytes", i->weight_cache_bytes);
-    json_whole(&w, "activation_bytes", i->activation_bytes);
-    json_whole(&w, "activation_bytes_unshared", i->activation_bytes_unshared);
-    json_number(&w, "activation_saved_percent", saved);
-    json_whole(&w, "kv_bytes", mem.kv_bytes);
-    json_whole(&w, "kv_bytes_per_token", i->kv_bytes_per_token);
-    json_whole(&w, "rss_bytes", mem.rss_bytes);
-    json_whole(&w, "rss_peak_bytes", mem.rss_peak_bytes);
+    put_int(&w, "weight_bytes", (int64_t)i->weight_bytes);
+    put_int(&w, "weight_cache_bytes", (int64_t)i->weight_cache_bytes);
+    put_int(&w, "activation_bytes", (int64_t)i->activation_bytes);
+    put_int(&w, "activation_bytes_unshared", (int64_t)i->activation_bytes_unshared);
+    put_num(&w, "activation_saved_percent", saved);
+    put_int(&w, "kv_bytes", (int64_t)mem.kv_bytes);
+    put_int(&w, "kv_bytes_per_token", (int64_t)i->kv_bytes_per_token);
+    put_int(&w, "rss_bytes", (int64_t)mem.rss_bytes);
+    put_int(&w, "rss_peak_bytes", (int64_t)mem.rss_peak_bytes);
     json_end(&w);
     return cli_print_json(&out);
 }

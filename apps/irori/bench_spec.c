@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "put.h"
 
 #define USER(text) "{\"role\":\"user\",\"content\":\"" text "\"}"
 #define MADE(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
@@ -259,12 +260,6 @@ static int run_oracle(const bench *b, script *x, int length, result *r, irori_er
 }
 
 // ---- Reports ---------------------------------------------------------------------------------------------------
-static void number(json_writer *w, const char *key, double v)
-{
-    json_key(w, key);
-    json_num(w, v);  // not finite: null
-}
-
 static int report_json(const result *r, int n)
 {
     buf out;
@@ -274,15 +269,14 @@ static int report_json(const result *r, int n)
     json_arr(&w);
     for (int i = 0; i < n; i++) {
         json_obj(&w);
-        json_key(&w, "task");
-        json_str(&w, r[i].name);
-        number(&w, "plain_tokens_per_second", r[i].plain);
-        number(&w, "tokens_per_second", r[i].guessed);
-        number(&w, "ratio", r[i].ratio);
-        number(&w, "ratio_min", r[i].least);
-        number(&w, "ratio_max", r[i].most);
-        number(&w, "acceptance", r[i].acceptance);
-        number(&w, "formula", r[i].formula);
+        put_str(&w, "task", r[i].name);
+        put_num(&w, "plain_tokens_per_second", r[i].plain);
+        put_num(&w, "tokens_per_second", r[i].guessed);
+        put_num(&w, "ratio", r[i].ratio);
+        put_num(&w, "ratio_min", r[i].least);
+        put_num(&w, "ratio_max", r[i].most);
+        put_num(&w, "acceptance", r[i].acceptance);
+        put_num(&w, "formula", r[i].formula);
         json_end(&w);
     }
     json_end(&w);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bpw.h"
+#include "put.h"
 
 static void bounds(const bpw_row *r, double *x0, double *x1, double *y1)
 {
@@ -70,12 +71,9 @@ static int print_json(const bpw_row *rows, int knee)
     buf_init(&out);
     json_begin(&w, &out);
     json_obj(&w);
-    json_key(&w, "perplexity");
-    json_num(&w, exp(rows[0].nll_original));
-    json_key(&w, "scored");
-    json_int(&w, (int64_t)rows[0].scored);
-    json_key(&w, "knee");
-    json_str(&w, rows[knee].method);
+    put_num(&w, "perplexity", exp(rows[0].nll_original));
+    put_int(&w, "scored", (int64_t)rows[0].scored);
+    put_str(&w, "knee", rows[knee].method);
     json_key(&w, "methods");
     json_arr(&w);
     for (int i = 0; i < BPW_METHODS; i++) {
@@ -92,14 +90,11 @@ static int print_json(const bpw_row *rows, int knee)
                        {"ttft_ms", r->ttft_ms},
                        {"rss_mb", r->rss_mb}};
         json_obj(&w);
-        json_key(&w, "method");
-        json_str(&w, r->method);
+        put_str(&w, "method", r->method);
         for (size_t k = 0; k < COUNT_OF(numbers); k++) {
-            json_key(&w, numbers[k].name);
-            json_num(&w, numbers[k].v);
+            put_num(&w, numbers[k].name, numbers[k].v);
         }
-        json_key(&w, "joules_per_token");
-        json_num(&w, r->joules >= 0 ? r->joules : NAN);  // not available: null
+        put_num(&w, "joules_per_token", r->joules >= 0 ? r->joules : NAN);  // not available: null
         json_end(&w);
     }
     json_end(&w);

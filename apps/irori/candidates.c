@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "put.h"
 
 enum { MOST_AXES = 16 };
 
@@ -32,19 +33,14 @@ static int report_json(const irori_candidate *c, int n, double total_ms)
     json_arr(&w);
     for (int i = 0; i < n; i++) {
         json_obj(&w);
-        json_key(&w, "text");
-        json_str(&w, c[i].text);
-        json_key(&w, "axis");
-        json_str(&w, c[i].axis);
-        json_key(&w, "source");
-        json_str(&w, c[i].source);
-        json_key(&w, "ms");
-        json_num(&w, c[i].ms);
+        put_str(&w, "text", c[i].text);
+        put_str(&w, "axis", c[i].axis);
+        put_str(&w, "source", c[i].source);
+        put_num(&w, "ms", c[i].ms);
         json_end(&w);
     }
     json_end(&w);
-    json_key(&w, "total_ms");
-    json_num(&w, total_ms);
+    put_num(&w, "total_ms", total_ms);
     json_end(&w);
     return cli_print_json(&out);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "put.h"
 
 // Lines of a file as texts; empty ones are left out.
 typedef struct lines {
@@ -82,10 +83,8 @@ static int print_embeddings(const irori_embeddings *v, size_t count)
     json_writer w;
     json_begin(&w, &out);
     json_obj(&w);
-    json_key(&w, "width");
-    json_int(&w, v->width);
-    json_key(&w, "tokens");
-    json_int(&w, (int64_t)v->tokens);
+    put_int(&w, "width", v->width);
+    put_int(&w, "tokens", (int64_t)v->tokens);
     json_key(&w, "embeddings");
     json_arr(&w);
     for (size_t i = 0; i < count; i++) {
@@ -149,16 +148,13 @@ static int print_order(const cli_options *o, const lines *l, const ranked *r, si
     json_writer w;
     json_begin(&w, &out);
     json_obj(&w);
-    json_key(&w, "tokens");
-    json_int(&w, (int64_t)tokens);
+    put_int(&w, "tokens", (int64_t)tokens);
     json_key(&w, "results");
     json_arr(&w);
     for (size_t i = 0; i < count_of(l); i++) {
         json_obj(&w);
-        json_key(&w, "line");
-        json_int(&w, number_of(l, r[i].index));
-        json_key(&w, "score");
-        json_num(&w, (double)r[i].score);
+        put_int(&w, "line", number_of(l, r[i].index));
+        put_num(&w, "score", (double)r[i].score);
         json_end(&w);
     }
     json_end(&w);

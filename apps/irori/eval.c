@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "put.h"
 
 typedef struct score {
     double nll;  // sum over scored tokens
@@ -49,14 +50,10 @@ static int report(const cli_options *o, const score *r)
     json_writer w;
     json_begin(&w, &out);
     json_obj(&w);
-    json_key(&w, "ppl");
-    json_num(&w, exp(nll));
-    json_key(&w, "tokens");
-    json_int(&w, (int64_t)r->used);
-    json_key(&w, "scored");
-    json_int(&w, (int64_t)r->scored);
-    json_key(&w, "nll");
-    json_num(&w, nll);
+    put_num(&w, "ppl", exp(nll));
+    put_int(&w, "tokens", (int64_t)r->used);
+    put_int(&w, "scored", (int64_t)r->scored);
+    put_num(&w, "nll", nll);
     json_end(&w);
     return cli_print_json(&out);
 }

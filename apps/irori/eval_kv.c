@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "eval_kv.h"
+#include "put.h"
 
 enum { MOST_DECODED = 128, CHUNK = 16, LEAST_CONTEXT = 256 };
 
@@ -149,18 +150,6 @@ static void report_text(const eval_kv_row *rows, size_t n, size_t ctx)
     }
 }
 
-static void number(json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    json_num(w, value);
-}
-
-static void whole(json_writer *w, const char *key, uint64_t value)
-{
-    json_key(w, key);
-    json_int(w, (int64_t)value);
-}
-
 static int report_json(const eval_kv_row *rows, size_t n, size_t ctx)
 {
     buf out;
@@ -171,20 +160,19 @@ static int report_json(const eval_kv_row *rows, size_t n, size_t ctx)
     for (size_t i = 0; i < n; i++) {
         const eval_kv_row *r = &rows[i];
         json_obj(&w);
-        json_key(&w, "policy");
-        json_str(&w, r->name);
-        whole(&w, "context", ctx);
-        number(&w, "mean_bits", r->kv.bits);
-        whole(&w, "resident_bytes", r->kv.resident_bytes);
-        whole(&w, "f16_bytes", r->kv.f16_bytes);
-        whole(&w, "spilled_bytes", r->kv.spilled_bytes);
-        whole(&w, "rss_bytes", r->rss);
-        number(&w, "ppl", r->ppl);
-        number(&w, "kl", r->kl);
-        number(&w, "kl_p95", r->kl_p95);
-        number(&w, "tokens_per_second", r->speed[1]);
-        number(&w, "tokens_per_second_q1", r->speed[0]);
-        number(&w, "tokens_per_second_q3", r->speed[2]);
+        put_str(&w, "policy", r->name);
+        put_int(&w, "context", (int64_t)ctx);
+        put_num(&w, "mean_bits", r->kv.bits);
+        put_int(&w, "resident_bytes", (int64_t)r->kv.resident_bytes);
+        put_int(&w, "f16_bytes", (int64_t)r->kv.f16_bytes);
+        put_int(&w, "spilled_bytes", (int64_t)r->kv.spilled_bytes);
+        put_int(&w, "rss_bytes", (int64_t)r->rss);
+        put_num(&w, "ppl", r->ppl);
+        put_num(&w, "kl", r->kl);
+        put_num(&w, "kl_p95", r->kl_p95);
+        put_num(&w, "tokens_per_second", r->speed[1]);
+        put_num(&w, "tokens_per_second_q1", r->speed[0]);
+        put_num(&w, "tokens_per_second_q3", r->speed[2]);
         json_end(&w);
     }
     json_end(&w);

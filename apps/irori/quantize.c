@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "put.h"
 
 static bool progress(void *bar, uint64_t done, uint64_t total)
 {
@@ -28,16 +29,11 @@ static int report(const cli_options *o, const irori_quantize_report *r)
     json_writer w;
     json_begin(&w, &out);
     json_obj(&w);
-    json_key(&w, "bytes_in");
-    json_int(&w, (int64_t)r->bytes_in);
-    json_key(&w, "bytes_out");
-    json_int(&w, (int64_t)r->bytes_out);
-    json_key(&w, "bpw");
-    json_num(&w, r->bpw);
-    json_key(&w, "fallbacks");
-    json_int(&w, r->fallbacks);
-    json_key(&w, "resumed");
-    json_int(&w, r->resumed);
+    put_int(&w, "bytes_in", (int64_t)r->bytes_in);
+    put_int(&w, "bytes_out", (int64_t)r->bytes_out);
+    put_num(&w, "bpw", r->bpw);
+    put_int(&w, "fallbacks", r->fallbacks);
+    put_int(&w, "resumed", r->resumed);
     json_end(&w);
     return cli_print_json(&out);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "put.h"
 
 typedef struct answer {
     buf text;
@@ -35,12 +36,9 @@ static int report(const irori_session *s, const answer *a, const irori_generatio
     json_obj(&w);
     json_key(&w, "text");
     json_strn(&w, a->text.len ? a->text.data : "", a->text.len);
-    json_key(&w, "prompt_tokens");
-    json_int(&w, (int64_t)g->prompt_tokens);
-    json_key(&w, "completion_tokens");
-    json_int(&w, (int64_t)g->completion_tokens);
-    json_key(&w, "ttft_ms");
-    json_num(&w, g->first_token_seconds * 1e3);
+    put_int(&w, "prompt_tokens", (int64_t)g->prompt_tokens);
+    put_int(&w, "completion_tokens", (int64_t)g->completion_tokens);
+    put_num(&w, "ttft_ms", g->first_token_seconds * 1e3);
     json_key(&w, "tokens_per_second");
     if (g->completion_tokens > 1 && g->decode_seconds > 0)
         json_num(&w, (double)(g->completion_tokens - 1) / g->decode_seconds);
@@ -48,12 +46,9 @@ static int report(const irori_session *s, const answer *a, const irori_generatio
         json_none(&w);
     irori_speculation_stats guesses;
     irori_session_get_speculation(s, &guesses);
-    json_key(&w, "guessed_tokens");
-    json_int(&w, (int64_t)guesses.guessed_tokens);
-    json_key(&w, "accepted_tokens");
-    json_int(&w, (int64_t)guesses.accepted_tokens);
-    json_key(&w, "finish_reason");
-    json_str(&w, finish_name(g->finish));
+    put_int(&w, "guessed_tokens", (int64_t)guesses.guessed_tokens);
+    put_int(&w, "accepted_tokens", (int64_t)guesses.accepted_tokens);
+    put_str(&w, "finish_reason", finish_name(g->finish));
     json_end(&w);
     return cli_print_json(&out);
 }

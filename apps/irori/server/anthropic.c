@@ -402,12 +402,7 @@ void route_messages(incoming *c)
     if (!fields_get(&f, "max_tokens"))
         fields_wrong(&f, "max_tokens", "max_tokens is required");
     a->max_tokens = fields_int(&f, "max_tokens", -1, 1, INT32_MAX);
-    if (f.wrong) {
-        answer_field(c, &f);
-        ask_free(a);
-    } else {
-        ask_start(a);
-    }
+    ask_start_read(a, c, &f);
 }
 
 void route_count_tokens(incoming *c)

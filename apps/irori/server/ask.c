@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "put.h"
 #include "server/chat.h"
 
 void random_id(char *out, size_t cap, const char *prefix)
@@ -97,11 +98,9 @@ static void rate(json_writer *w, const char *what, size_t n, double seconds)
 {
     char key[40];
     snprintf(key, sizeof key, "%s_n", what);
-    json_key(w, key);
-    json_int(w, (int64_t)n);
+    put_int(w, key, (int64_t)n);
     snprintf(key, sizeof key, "%s_ms", what);
-    json_key(w, key);
-    json_num(w, seconds * 1e3);
+    put_num(w, key, seconds * 1e3);
     snprintf(key, sizeof key, "%s_per_second", what);
     json_key(w, key);
     if (n && seconds > 0)
@@ -115,19 +114,15 @@ void ask_timings(const ask *a, json_writer *w)
     const irori_event *f = &a->figures;
     json_key(w, "timings");
     json_obj(w);
-    json_key(w, "cache_n");
-    json_int(w, (int64_t)f->cached_tokens);
+    put_int(w, "cache_n", (int64_t)f->cached_tokens);
     rate(w, "prompt", f->prompt_tokens - f->cached_tokens, f->prompt_seconds);
     rate(w, "predicted", f->completion_tokens, f->decode_seconds);
     json_key(w, "draft_n");  // llama.cpp's names
     json_int(w, (int64_t)f->guessed_tokens);
-    json_key(w, "draft_n_accepted");
-    json_int(w, (int64_t)f->accepted_tokens);
-    json_key(w, "queue_ms");
-    json_num(w, f->queue_seconds * 1e3);
+    put_int(w, "draft_n_accepted", (int64_t)f->accepted_tokens);
+    put_num(w, "queue_ms", f->queue_seconds * 1e3);
     if (a->n_cut) {
-        json_key(w, "cut_messages");
-        json_int(w, (int64_t)a->n_cut);
+        put_int(w, "cut_messages", (int64_t)a->n_cut);
     }
     json_end(w);
 }
@@ -182,8 +177,7 @@ static void add_token_json(json_writer *w, const ask *a, int32_t id, float logpr
     const char *text = irori_token_text(a->m->m, id, &n);
     json_key(w, "token");
     json_strn(w, text ? text : "", n);
-    json_key(w, "logprob");
-    json_num(w, logprob > -9999 ? (double)logprob : -9999.0);
+    put_num(w, "logprob", logprob > -9999 ? (double)logprob : -9999.0);
     json_key(w, "bytes");
     json_arr(w);
     for (size_t i = 0; i < n; i++)
@@ -199,8 +193,7 @@ static void add_logprob(ask_choice *c, const irori_event *ev)
     json_begin(&w, &c->logprobs);
     json_obj(&w);
     add_token_json(&w, c->a, ev->token, ev->logprob);
-    json_key(&w, "id");
-    json_int(&w, ev->token);
+    put_int(&w, "id", ev->token);
     json_key(&w, "top_logprobs");
     json_arr(&w);
     for (int i = 0; i < ev->top_count; i++) {

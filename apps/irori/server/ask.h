@@ -115,6 +115,8 @@ void ask_hold(ask *a, fields *f, const char *field, irori_grammar_kind kind, con
 void ask_hold_json(ask *a, fields *f, const char *field, const json_t *schema);
 // Opens the model, makes the tokens, submits. Answers itself when that fails. The ask belongs to itself from here.
 void ask_start(ask *a);
+// The same, when all fields were right; else answers 400 and frees the ask.
+void ask_start_read(ask *a, incoming *c, const fields *f);
 // Opens the model and makes the tokens only; ST_OK, or an error told to *e. For counting.
 int ask_prepare(ask *a, err *e);
 void ask_free(ask *a);  // one that was not started

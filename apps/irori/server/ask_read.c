@@ -247,3 +247,13 @@ void ask_read_grammar(ask *a, fields *f)
     if (schema)
         ask_hold_json(a, f, "json_schema", schema);
 }
+
+void ask_start_read(ask *a, incoming *c, const fields *f)
+{
+    if (f->wrong) {
+        answer_field(c, f);
+        ask_free(a);
+    } else {
+        ask_start(a);
+    }
+}

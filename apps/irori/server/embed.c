@@ -211,8 +211,7 @@ static void answer_ranks(incoming *c, const work *x, int64_t top, bool documents
         told[i] = true;
         json_obj(&w);
         put_int(&w, "index", (int64_t)i);
-        json_key(&w, "relevance_score");
-        json_num(&w, (double)x->scores[i]);
+        put_num(&w, "relevance_score", (double)x->scores[i]);
         if (documents) {
             json_key(&w, "document");
             json_obj(&w);

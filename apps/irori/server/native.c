@@ -17,16 +17,14 @@ static void put_final(ask *a, ask_choice *c, json_writer *w)
 {
     size_t prompt, completion, cached;
     ask_usage(a, &prompt, &completion, &cached);
-    json_key(w, "stop");
-    json_bool(w, true);
+    put_bool(w, "stop", true);
     put_str(w, "stop_type", stop_type(c));
     put_str(w, "stopping_word", c->stop >= 0 ? a->stop[c->stop] : "");
     put_str(w, "model", ask_model_name(a));
     put_int(w, "tokens_predicted", (int64_t)completion);
     put_int(w, "tokens_evaluated", (int64_t)prompt);
     put_int(w, "tokens_cached", (int64_t)cached);
-    json_key(w, "truncated");
-    json_bool(w, a->n_cut > 0);
+    put_bool(w, "truncated", a->n_cut > 0);
     ask_timings(a, w);
 }
 
@@ -51,8 +49,7 @@ static void native_part(ask *a, ask_choice *c, calls_part part, const char *p, s
     put_int(&w, "index", c->index);
     json_key(&w, "content");
     json_strn(&w, p, n);
-    json_key(&w, "stop");
-    json_bool(&w, false);
+    put_bool(&w, "stop", false);
     put_probabilities(a, c, &w);
     sse_send(a, &w);
 }
@@ -125,16 +122,6 @@ static ask *read_native(incoming *c, fields *f)
     return a;
 }
 
-static void start_or_answer(incoming *c, ask *a, const fields *f)
-{
-    if (f->wrong) {
-        answer_field(c, f);
-        ask_free(a);
-    } else {
-        ask_start(a);
-    }
-}
-
 void route_completion(incoming *c)
 {
     fields f;
@@ -145,7 +132,7 @@ void route_completion(incoming *c)
     a->raw_special = true;
     if (!json_is_string(a->prompt) && !json_is_array(a->prompt))
         fields_wrong(&f, "prompt", "prompt must be a string or an array of token ids");
-    start_or_answer(c, a, &f);
+    ask_start_read(a, c, &f);
 }
 
 // The words with which models are taught to fill in, in the spellings of the families that are.

@@ -87,8 +87,7 @@ static void put_logprobs(ask *a, ask_choice *c, json_writer *w)
 
 static void put_false(json_writer *w)
 {
-    json_key(w, "done");
-    json_bool(w, false);
+    put_bool(w, "done", false);
 }
 
 static int64_t ns(double seconds)
@@ -99,8 +98,7 @@ static int64_t ns(double seconds)
 static void put_end(ask *a, ask_choice *c, json_writer *w)
 {
     const irori_event *f = &a->figures;
-    json_key(w, "done");
-    json_bool(w, true);
+    put_bool(w, "done", true);
     put_str(w, "done_reason", c->finish == ASK_LENGTH ? "length" : "stop");
     put_int(w, "total_duration", ns(os_seconds() - http_received(a->r)));
     put_int(w, "load_duration", ns(a->load_seconds));
@@ -280,22 +278,11 @@ static void only_load(incoming *c, ask *a)
     } else {
         put_str(&w, "response", "");
     }
-    json_key(&w, "done");
-    json_bool(&w, true);
+    put_bool(&w, "done", true);
     put_str(&w, "done_reason", unload ? "unload" : "load");
     json_end(&w);
     answer_json(a->r, 200, &a->out);
     ask_free(a);
-}
-
-static void start_or_answer(incoming *c, ask *a, const fields *f)
-{
-    if (f->wrong) {
-        answer_field(c, f);
-        ask_free(a);
-    } else {
-        ask_start(a);
-    }
 }
 
 void route_ollama_chat(incoming *c)
@@ -312,7 +299,7 @@ void route_ollama_chat(incoming *c)
     ask_read_messages(a, &f, "messages");
     ask_read_tools(a, &f);
     read_think(a, &f);
-    start_or_answer(c, a, &f);
+    ask_start_read(a, c, &f);
 }
 
 void route_ollama_generate(incoming *c)
@@ -341,7 +328,7 @@ void route_ollama_generate(incoming *c)
         json_array_append_new(a->messages, json_pack("{s:s,s:s}", "role", "user", "content", prompt));
         read_think(a, &f);
     }
-    start_or_answer(c, a, &f);
+    ask_start_read(a, c, &f);
 }
 
 // ---- Lists ----

@@ -54,12 +54,11 @@ static void chunk_begin(ask *a, json_writer *w, int index)
     json_obj(w);
 }
 
-// Ends the delta; finish NULL: not yet.
-static void chunk_end(ask *a, ask_choice *c, json_writer *w, const char *finish)
+// Ends a choice; finish NULL: not yet. Log-probabilities told are taken out.
+static void put_ending(json_writer *w, ask_choice *c, bool logprobs, const char *finish)
 {
-    json_end(w);
     json_key(w, "logprobs");
-    if (a->logprobs && c->logprobs.len) {
+    if (logprobs) {
         json_obj(w);
         put_entries(w, "content", &c->logprobs);
         json_end(w);
@@ -72,6 +71,13 @@ static void chunk_end(ask *a, ask_choice *c, json_writer *w, const char *finish)
     else
         put_none(w, "finish_reason");
     json_end(w);
+}
+
+// Ends the delta; finish NULL: not yet.
+static void chunk_end(ask *a, ask_choice *c, json_writer *w, const char *finish)
+{
+    json_end(w);
+    put_ending(w, c, a->logprobs && c->logprobs.len, finish);
     json_end(w);
     if (a->include_usage)
         put_none(w, "usage");
@@ -213,16 +219,7 @@ static void whole_chat(ask *a)
         json_obj(&w);
         put_int(&w, "index", i);
         put_message(c, &w);
-        json_key(&w, "logprobs");
-        if (a->logprobs) {
-            json_obj(&w);
-            put_entries(&w, "content", &c->logprobs);
-            json_end(&w);
-        } else {
-            json_none(&w);
-        }
-        put_str(&w, "finish_reason", finish_name(c->finish));
-        json_end(&w);
+        put_ending(&w, c, a->logprobs, finish_name(c->finish));
     }
     json_end(&w);
     put_usage(a, &w);
@@ -259,16 +256,6 @@ static void read_common(ask *a, fields *f)
     a->max_tokens = fields_int(f, "max_completion_tokens", most, 0, INT32_MAX);
 }
 
-static void start_or_answer(incoming *c, ask *a, const fields *f)
-{
-    if (f->wrong) {
-        answer_field(c, f);
-        ask_free(a);
-    } else {
-        ask_start(a);
-    }
-}
-
 void route_chat(incoming *c)
 {
     ask *a = ask_new(c, &chat_format, "chatcmpl-");
@@ -286,7 +273,7 @@ void route_chat(incoming *c)
         fields_wrong(&f, "top_logprobs", "top_logprobs needs logprobs: true");
     const char *format = fields_text(&f, "reasoning_format", "auto");
     a->split_reasoning = strcmp(format, "none") != 0;
-    start_or_answer(c, a, &f);
+    ask_start_read(a, c, &f);
 }
 
 // ---- Completions ----
@@ -298,20 +285,7 @@ static void put_text_choice(ask *a, ask_choice *c, json_writer *w, const char *p
     put_int(w, "index", c->index);
     json_key(w, "text");
     json_strn(w, p, n);
-    json_key(w, "logprobs");
-    if (a->logprobs) {
-        json_obj(w);
-        put_entries(w, "content", &c->logprobs);
-        json_end(w);
-        buf_clear(&c->logprobs);
-    } else {
-        json_none(w);
-    }
-    if (finish)
-        put_str(w, "finish_reason", finish);
-    else
-        put_none(w, "finish_reason");
-    json_end(w);
+    put_ending(w, c, a->logprobs, finish);
 }
 
 static void text_chunk(ask *a, ask_choice *c, const char *p, size_t n, const char *finish)
@@ -412,5 +386,5 @@ void route_completions(incoming *c)
         fields_wrong(&f, "suffix", "suffix is not supported here; POST /infill fills in between two texts");
     if (fields_int(&f, "best_of", a->choices, 1, 64) != a->choices)
         fields_wrong(&f, "best_of", "best_of must equal n");
-    start_or_answer(c, a, &f);
+    ask_start_read(a, c, &f);
 }

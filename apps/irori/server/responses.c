@@ -137,14 +137,10 @@ static void put_response(const ask *a, json_writer *w, const char *status)
     put_given(a, w, "text", "{\"format\":{\"type\":\"text\"}}");
     put_given(a, w, "max_output_tokens", "null");
     put_given(a, w, "truncation", "\"disabled\"");
-    json_key(w, "parallel_tool_calls");
-    json_bool(w, a->parallel);
-    json_key(w, "store");
-    json_bool(w, o->keep);
-    json_key(w, "temperature");
-    json_num(w, (double)a->sampling.temperature);
-    json_key(w, "top_p");
-    json_num(w, a->sampling.top_p > 0 ? (double)a->sampling.top_p : 1);
+    put_bool(w, "parallel_tool_calls", a->parallel);
+    put_bool(w, "store", o->keep);
+    put_num(w, "temperature", (double)a->sampling.temperature);
+    put_num(w, "top_p", a->sampling.top_p > 0 ? (double)a->sampling.top_p : 1);
     if (over)
         put_usage(a, w);
     else
@@ -540,12 +536,7 @@ void route_responses(incoming *c)
     json_decref(whole);
     read_tools(a, &f);
     read_text_format(a, &f);
-    if (f.wrong) {
-        answer_field(c, &f);
-        ask_free(a);
-    } else {
-        ask_start(a);
-    }
+    ask_start_read(a, c, &f);
 }
 
 // GET /v1/responses/ID and /v1/responses/ID/input_items

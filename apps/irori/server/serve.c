@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "put.h"
 #include "server/server.h"
 
 // One line of JSON on stderr for each request. Prompts are in it only when that was asked for.
@@ -29,21 +30,14 @@ static void log_request(void *ctx, http_request *r)
     buf_init(&b);
     json_begin(&w, &b);
     json_obj(&w);
-    json_key(&w, "time");
-    json_str(&w, when);
-    json_key(&w, "id");
-    json_int(&w, (int64_t)http_id(r));
-    json_key(&w, "method");
-    json_str(&w, http_method(r));
-    json_key(&w, "path");
-    json_str(&w, http_path(r));
-    json_key(&w, "status");
-    json_int(&w, status);
-    json_key(&w, "ms");
-    json_num(&w, (double)(int64_t)((os_seconds() - http_received(r)) * 1e4) / 10);
+    put_str(&w, "time", when);
+    put_int(&w, "id", (int64_t)http_id(r));
+    put_str(&w, "method", http_method(r));
+    put_str(&w, "path", http_path(r));
+    put_int(&w, "status", status);
+    put_num(&w, "ms", (double)(int64_t)((os_seconds() - http_received(r)) * 1e4) / 10);
     if (http_gone(r)) {
-        json_key(&w, "gone");
-        json_bool(&w, true);
+        put_bool(&w, "gone", true);
     }
     size_t n;
     const char *body = http_body(r, &n);

@@ -1,32 +1,9 @@
-// Server-sent events, and the small words of JSON that the formats write over and over.
+// Server-sent events, and arrays of entries that are JSON text already.
 #ifndef SERVER_SSE_H
 #define SERVER_SSE_H
 
+#include "put.h"
 #include "server/ask.h"
-
-static inline void put_str(json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_str(w, value);
-}
-
-static inline void put_buf(json_writer *w, const char *key, const buf *b)
-{
-    json_key(w, key);
-    json_strn(w, b->len ? b->data : "", b->len);
-}
-
-static inline void put_int(json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_int(w, value);
-}
-
-static inline void put_none(json_writer *w, const char *key)
-{
-    json_key(w, key);
-    json_none(w);
-}
 
 // Entries of an array, separated by commas, that are JSON text already.
 static inline void put_entries(json_writer *w, const char *key, const buf *entries)

@@ -24,8 +24,7 @@ static void put_model(json_writer *w, const models_item *m)
     put_str(w, "object", "model");
     put_int(w, "created", m->file_time);
     put_str(w, "owned_by", "local");
-    json_key(w, "loaded");
-    json_bool(w, m->is_open);
+    put_bool(w, "loaded", m->is_open);
     json_end(w);
 }
 
@@ -288,8 +287,7 @@ void route_slots(incoming *c)
             json_obj(&w);
             put_int(&w, "id", id++);
             put_str(&w, "model", list[i].name);
-            json_key(&w, "is_processing");
-            json_bool(&w, k < list[i].stats.generating + list[i].stats.reading);
+            put_bool(&w, "is_processing", k < list[i].stats.generating + list[i].stats.reading);
             json_end(&w);
         }
     json_end(&w);
@@ -316,10 +314,8 @@ void route_props(incoming *c)
     json_key(&w, "default_generation_settings");
     json_obj(&w);
     put_int(&w, "n_ctx", m->info.context);
-    json_key(&w, "temperature");
-    json_num(&w, 1);
-    json_key(&w, "min_p");
-    json_num(&w, 0.05);
+    put_num(&w, "temperature", 1);
+    put_num(&w, "min_p", 0.05);
     json_end(&w);
     put_int(&w, "total_slots", st.slots);
     put_str(&w, "model_alias", m->name);
@@ -327,10 +323,8 @@ void route_props(incoming *c)
     put_str(&w, "chat_template", m->chat_template);
     json_key(&w, "modalities");
     json_obj(&w);
-    json_key(&w, "vision");
-    json_bool(&w, false);
-    json_key(&w, "audio");
-    json_bool(&w, false);
+    put_bool(&w, "vision", false);
+    put_bool(&w, "audio", false);
     json_end(&w);
     put_str(&w, "build_info", "irori-" IRORI_VERSION);
     json_end(&w);
