@@ -100,6 +100,7 @@ void cli_progress_end(cli_progress *p);
 
 // open.c: what commands share.
 int cli_fail(const irori_error *e);  // prints "irori: MESSAGE"; CLI_FAILED
+irori_model_options cli_model_options(const cli_options *o);
 // context 0: --ctx or the default; sessions 0: one.
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m);
 irori_sampling cli_sampling(const cli_options *o);

@@ -5,8 +5,8 @@
 
 #include "cli.h"
 
-#define MODEL_OPTIONS \
-    "threads ctx cpu batch-size no-pin no-repack cache cache-dir lora kv kv-budget kv-dir prompt-cache"
+#define LOAD_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir kv kv-budget kv-dir"
+#define MODEL_OPTIONS LOAD_OPTIONS " lora prompt-cache"
 #define GUESS_OPTIONS "draft no-guess"
 #define SAMPLING_OPTIONS \
     "temp top-k top-p min-p typical repeat-penalty frequency-penalty presence-penalty dry seed"
@@ -68,7 +68,7 @@ const cli_command cli_commands[] = {
      cmd_candidates},
     {"serve", "[MODEL...]", "serve models to OpenAI's, Ollama's and Anthropic's clients",
      "models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
-     "log-prompts quiet no-guess " MODEL_OPTIONS,
+     "log-prompts quiet no-guess " LOAD_OPTIONS,
      "The first MODEL is the default and stays open; others are opened when asked for and closed when unused. Listens "
      "on this machine only; for another --host an API key is needed. docs/SERVER.md has the routes.",
      cmd_serve},

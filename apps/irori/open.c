@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "put.h"
 
 int cli_fail(const irori_error *e)
 {
@@ -29,26 +30,34 @@ static int set_adapter(irori_model *m, const char *lora, irori_error *e)
     return rc ? rc : irori_model_set_adapter(m, a, scaled ? (float)scale : 1, e);
 }
 
+irori_model_options cli_model_options(const cli_options *o)
+{
+    return (irori_model_options){.threads = o->threads,
+                                 .context = o->ctx,
+                                 .batch = o->batch_size,
+                                 .cpu = o->cpu,
+                                 .no_pin = o->no_pin,
+                                 .no_repack = o->no_repack,
+                                 .no_prefixes = o->no_prefixes,
+                                 .prompt_cache = o->prompt_cache,
+                                 .kv = o->kv,
+                                 .kv_budget = o->kv_budget,
+                                 .kv_spill_dir = o->kv_dir,
+                                 .cache_dir = o->cache_dir ? o->cache_dir
+                                              : o->cache   ? ""
+                                                           : NULL};  // "": the usual folder
+}
+
 int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
 {
     cli_progress bar;
     cli_progress_start(&bar, "loading");
-    const char *cache = o->cache_dir ? o->cache_dir : o->cache ? "" : NULL;  // "": the usual folder
-    irori_model_options mo = {.threads = o->threads,
-                              .context = context ? context : o->ctx,
-                              .sessions = sessions,
-                              .batch = o->batch_size,
-                              .cpu = o->cpu,
-                              .no_pin = o->no_pin,
-                              .no_repack = o->no_repack,
-                              .no_prefixes = o->no_prefixes,
-                              .prompt_cache = o->prompt_cache,
-                              .kv = o->kv,
-                              .kv_budget = o->kv_budget,
-                              .kv_spill_dir = o->kv_dir,
-                              .cache_dir = cache,
-                              .progress = cli_progress_step,
-                              .progress_ctx = &bar};
+    irori_model_options mo = cli_model_options(o);
+    if (context)
+        mo.context = context;
+    mo.sessions = sessions;
+    mo.progress = cli_progress_step;
+    mo.progress_ctx = &bar;
     irori_error e;
     int rc = irori_model_open(m, o->model, &mo, &e);
     cli_progress_end(&bar);
@@ -260,8 +269,7 @@ void cli_message(buf *messages, const char *role, const char *text, size_t n)
     json_writer w;
     json_begin(&w, messages);
     json_obj(&w);
-    json_key(&w, "role");
-    json_str(&w, role);
+    put_str(&w, "role", role);
     json_key(&w, "content");
     json_strn(&w, text, n);
     json_end(&w);

@@ -6,20 +6,8 @@
 
 int cmd_serve(const cli_options *o)
 {
-    const char *cache = o->cache_dir ? o->cache_dir : o->cache ? "" : NULL;  // "": the usual folder
     serve_options so = {
-        .models = {.open = {.threads = o->threads,
-                            .context = o->ctx,
-                            .sessions = o->slots,
-                            .batch = o->batch_size,
-                            .cpu = o->cpu,
-                            .no_pin = o->no_pin,
-                            .no_repack = o->no_repack,
-                            .no_prefixes = o->no_prefixes,
-                            .kv = o->kv,
-                            .kv_budget = o->kv_budget,
-                            .kv_spill_dir = o->kv_dir,
-                            .cache_dir = cache},
+        .models = {.open = cli_model_options(o),
                    .folder = o->models_dir,
                    .budget = (uint64_t)o->memory_budget << 20,
                    .keep_alive = (double)o->keep_alive,
@@ -38,6 +26,7 @@ int cmd_serve(const cli_options *o)
         .log_prompts = o->log_prompts,
         .quiet = o->quiet,
     };
+    so.models.open.sessions = o->slots;
     irori_error e;
     return serve(&so, (err *)(void *)&e) ? cli_fail(&e) : CLI_OK;
 }

@@ -43,6 +43,8 @@ class Options(cli.Case):
                             (["--ctx", "1"], "allowed"), (["--ctx"], "needs N"), (["--json=1"], "takes no value"),
                             (["--nope"], "not known"), (["-z"], "not known"), (["again"], "too many")):
             self.fails("run", cli.MODEL, "-p", "x", *words, status=2, says=says)
+        for option in ("--lora", "--prompt-cache"):  # of what a server would leave out
+            self.fails("serve", cli.MODEL, option, "x", status=2, says=option)
 
     def test_words(self):
         self.fails("run", status=2, says="MODEL is missing")
