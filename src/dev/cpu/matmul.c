@@ -23,8 +23,8 @@ static kern_act input_of(const cpu_plan *p, const graph_value *v, enum kern_fami
     return a;
 }
 
-// Panels a thread takes at once. A single token reads each panel once, so pieces of up to 256 KiB keep
-// the memory streams long and an upper bound keeps the shares even; with many tokens a panel is already much work.
+// Panels a thread takes at once. A single token reads each panel once, so long pieces let memory stream, up to
+// 256 KiB and a quarter of an even share; with many tokens a panel is already much work.
 static int chunk_panels(const kern_weight *w, int tokens, int panels, int nth)
 {
     int chunk = tokens < 8 ? (int)(262144 / w->panel_bytes) : 4;
