@@ -4,11 +4,10 @@ import unittest
 
 import serving
 import traffic
-from serving import NAME, WEATHER, chat
+from serving import chat
 
 BODIES = [{"prompt": p, "temperature": 0, "max_tokens": 24, "ignore_eos": True}
           for p in ("The river", "A list of tasks:", "Once", "In the morning")]
-USER = [{"role": "user", "content": "Tell me a story."}]
 
 
 class Streams(serving.Case):
@@ -24,16 +23,7 @@ class Leaving(serving.Case):
     words = ("--quiet", "--slots", "4", "--queue", "8", "--ctx", "512")
 
     def test_nothing_stays_held(self):
-        asks = [traffic.request(path, body) for path, body in (
-            ("/v1/chat/completions", chat("Tell me a story.", stream=True, ignore_eos=True)),
-            ("/v1/chat/completions", chat("Tell me a story.", n=2, ignore_eos=True)),
-            ("/v1/chat/completions", chat("What is the weather in Nagoli?", tools=[WEATHER], tool_choice="required", stream=True)),
-            ("/v1/completions", {"prompt": "The river " * 100, "stream": True, "logprobs": 20, "ignore_eos": True}),
-            ("/v1/responses", {"input": "Tell me a story.", "stream": True, "ignore_eos": True}),
-            ("/v1/messages", {"model": NAME, "messages": USER, "max_tokens": 300, "stream": True}),
-            ("/api/chat", {"model": NAME, "messages": USER, "options": {"num_predict": 300}}),
-            ("/completion", {"prompt": "Once", "stream": True, "ignore_eos": True}))]
-        traffic.leave(self.server, asks, count=120, seed=1)
+        traffic.leave(self.server, traffic.asks(), count=120, seed=1)
         self.assertEqual(traffic.held(self.server, serving.PATIENCE), {})
         m = traffic.metrics(self.server)
         self.assertEqual(m["requests_failed_total"], 0)

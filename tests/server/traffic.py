@@ -11,6 +11,7 @@ import threading
 import time
 
 import serving
+from serving import NAME, WEATHER, chat
 
 HELD = ("answers_generating", "requests_waiting", "requests_reading", "kv_promised_bytes", "kv_bytes")
 
@@ -20,6 +21,21 @@ def request(path, body, *lines):
     data = json.dumps(body).encode()
     head = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(data)}", *lines]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + data
+
+
+def asks():
+    """Requests of several kinds, streamed and whole, that take a while to answer."""
+    story = "Tell me a story."
+    user = [{"role": "user", "content": story}]
+    return [request(path, body) for path, body in (
+        ("/v1/chat/completions", chat(story, stream=True, ignore_eos=True)),
+        ("/v1/chat/completions", chat(story, n=2, ignore_eos=True)),
+        ("/v1/chat/completions", chat("What is the weather in Nagoli?", tools=[WEATHER], tool_choice="required", stream=True)),
+        ("/v1/completions", {"prompt": "The river " * 100, "stream": True, "logprobs": 20, "ignore_eos": True}),
+        ("/v1/responses", {"input": story, "stream": True, "ignore_eos": True}),
+        ("/v1/messages", {"model": NAME, "messages": user, "max_tokens": 300, "stream": True}),
+        ("/api/chat", {"model": NAME, "messages": user, "options": {"num_predict": 300}}),
+        ("/completion", {"prompt": "Once", "stream": True, "ignore_eos": True}))]
 
 
 def metrics(server):
@@ -154,11 +170,11 @@ def streams(server, bodies, clients, silent, seconds=0):
     return wrong, answers, waits, took
 
 
-def leave(server, asks, count, seed, at_once=8):
-    """`count` clients send one of `asks` (bytes) and hang up at a random moment: within the head, within the body,
+def leave(server, requests, count, seed, at_once=8):
+    """`count` clients send one of `requests` (bytes) and hang up at a random moment: within the head, within the body,
     before the first byte of the answer, or within it; half of them with a reset."""
     def one(draw):
-        data = draw.choice(asks)
+        data = draw.choice(requests)
         head = data.index(b"\r\n\r\n") + 4
         moment = draw.randrange(4)
         cut = (draw.randrange(head), draw.randrange(head, len(data)), len(data), len(data))[moment]
@@ -170,13 +186,14 @@ def leave(server, asks, count, seed, at_once=8):
                 if moment == 2:
                     time.sleep(draw.random() * .01)
                 elif moment == 3:
+                    s.settimeout(1)
                     wanted = draw.randrange(1, 2000)
                     while wanted > 0:
                         piece = s.recv(wanted)
                         if not piece:
                             break
                         wanted -= len(piece)
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError, TimeoutError):
                 pass
 
     def many(k):
