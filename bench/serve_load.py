@@ -36,8 +36,7 @@ def bodies(tokens):
 
 
 def streams(o):
-    server = serving.Server("--quiet", "--slots", str(o.clients), "--queue", "4096", "--ctx", str(o.context),
-                            "--batch-size", str(max(512, 2 * o.clients)), models=(o.stub or o.model,))
+    server = serving.Server("--quiet", "--slots", "64", "--queue", "4096", "--ctx", str(o.context), models=(o.stub or o.model,))
     server.post("/v1/completions", bodies(1)[0])
     base, most, done = traffic.resident(server)[0], 0, threading.Event()
 
