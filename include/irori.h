@@ -402,6 +402,10 @@ typedef struct irori_kv_stats {
     uint64_t blocks[5];       // blocks (64 tokens of a layer's keys or values) at F16, Q8, Q4, Q2, and absent
     uint64_t demotions, promotions;  // of blocks, since the model was opened
     bool spill_full;                 // the file cannot grow: what would need it keeps its precision
+    // The guard (policies with guard=TOKENS):
+    uint64_t guard_checks, guard_skipped;         // skipped: what was dropped could not be brought back
+    uint64_t guard_promotions, guard_fall_backs;  // blocks, and whole sessions, that stay F16 since
+    double guard_kl_last, guard_kl_p95;  // mean KL(F16 || as kept) of a check; of the latest 64 checks
 } irori_kv_stats;
 // All zero for a model opened for its vocabulary.
 IRORI_API void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out);

@@ -27,7 +27,30 @@ static const char *finish_name(irori_finish f)
     return f == IRORI_FINISH_STOP ? "stop" : f == IRORI_FINISH_LENGTH ? "length" : "canceled";
 }
 
-static int report(const irori_session *s, const answer *a, const irori_generation *g)
+static void report_kv(json_writer *w, const irori_model *m)
+{
+    irori_kv_stats st;
+    irori_get_kv_stats(m, &st);
+    json_key(w, "kv");
+    json_obj(w);
+    put_num(w, "bits", st.bits);
+    put_int(w, "resident_bytes", (int64_t)st.resident_bytes);
+    put_int(w, "f16_bytes", (int64_t)st.f16_bytes);
+    put_int(w, "spilled_bytes", (int64_t)st.spilled_bytes);
+    put_int(w, "shared_bytes", (int64_t)st.shared_bytes);
+    put_int(w, "demotions", (int64_t)st.demotions);
+    put_int(w, "promotions", (int64_t)st.promotions);
+    put_int(w, "guard_checks", (int64_t)st.guard_checks);
+    put_int(w, "guard_skipped", (int64_t)st.guard_skipped);
+    put_int(w, "guard_promotions", (int64_t)st.guard_promotions);
+    put_int(w, "guard_fall_backs", (int64_t)st.guard_fall_backs);
+    put_num(w, "guard_kl_last", st.guard_kl_last);
+    put_num(w, "guard_kl_p95", st.guard_kl_p95);
+    json_end(w);
+}
+
+static int report(const cli_options *o, const irori_model *m, const irori_session *s, const answer *a,
+                  const irori_generation *g)
 {
     buf out;
     buf_init(&out);
@@ -49,6 +72,8 @@ static int report(const irori_session *s, const answer *a, const irori_generatio
     put_int(&w, "guessed_tokens", (int64_t)guesses.guessed_tokens);
     put_int(&w, "accepted_tokens", (int64_t)guesses.accepted_tokens);
     put_str(&w, "finish_reason", finish_name(g->finish));
+    if (o->kv)
+        report_kv(&w, m);
     json_end(&w);
     return cli_print_json(&out);
 }
@@ -115,7 +140,7 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
     if (rc && rc != IRORI_CANCELED)
         cli_fail(&e);
     else if (o->json)
-        rc = report(s, &a, &g);
+        rc = report(o, m, s, &a, &g);
     else if (a.text.len && a.text.data[a.text.len - 1] != '\n')
         putchar('\n');
     buf_done(&a.text);

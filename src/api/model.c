@@ -224,7 +224,13 @@ irori_kv_stats api_kv_stats(const kv_stats *s)
                           .bits = s->bits,
                           .demotions = s->demotions,
                           .promotions = s->promotions,
-                          .spill_full = s->spill_full};
+                          .spill_full = s->spill_full,
+                          .guard_checks = s->guard.checks,
+                          .guard_skipped = s->guard.skipped,
+                          .guard_promotions = s->guard.promotions,
+                          .guard_fall_backs = s->guard.fall_backs,
+                          .guard_kl_last = s->guard_last,
+                          .guard_kl_p95 = s->guard_p95};
     _Static_assert(COUNT_OF(out.blocks) == DEV_KV_LEVELS + 1, "one count a level");
     for (int i = 0; i <= DEV_KV_LEVELS; i++)
         out.blocks[i] = s->blocks[i];

@@ -1,5 +1,5 @@
 // The engine: opening in the right order, and turning rows into a device batch.
-#include "engine/engine.h"
+#include "engine/own.h"
 
 static int alloc_arrays(engine *x)
 {
@@ -150,8 +150,8 @@ void engine_set_adapter(engine *x, const engine_adapter *a, float scale)
     kv_set_root(x->kv, root);
 }
 
-int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits,
-                bool (*cancel)(void *ctx), void *cancel_ctx, err *e)
+int engine_forward(engine *x, const engine_row *rows, int n_rows, const float **logits,
+                   bool (*cancel)(void *ctx), void *cancel_ctx, err *e)
 {
     dev_batch b = {.token = x->token,
                    .pos = x->pos,
@@ -179,8 +179,23 @@ int engine_step(engine *x, const engine_row *rows, int n_rows, const float **log
     }
     if (x->dev->ops->run(x->plan, &b, logits) == ST_CANCELED)
         return err_set(e, ST_CANCELED, "stopped");
+    return ST_OK;
+}
+
+int engine_step(engine *x, const engine_row *rows, int n_rows, const float **logits,
+                bool (*cancel)(void *ctx), void *cancel_ctx, err *e)
+{
+    int tokens = 0;
+    // Before the step: the logits of the one before are no longer needed.
     for (int r = 0; r < n_rows; r++)
+        engine_guard_check(x, rows[r].seq);
+    int rc = engine_forward(x, rows, n_rows, logits, cancel, cancel_ctx, e);
+    if (rc)
+        return rc;
+    for (int r = 0; r < n_rows; r++) {
         kv_seq_append(rows[r].seq, rows[r].tokens, rows[r].n);
-    kv_adapt(x->kv, b.n_tokens);
+        tokens += rows[r].n;
+    }
+    kv_adapt(x->kv, tokens);
     return ST_OK;
 }

@@ -108,6 +108,9 @@ void kv_get_stats(const kv *s, kv_stats *out)
     out->f16_bytes = (size_t)out->used * out->page_bytes;
     out->spilled_bytes = (size_t)s->spill.used * s->spill.slot_bytes;
     out->spill_full = s->spill.full;
+    out->guard = s->guard;
+    out->guard_last = s->guard.checks ? (double)s->diverged[(s->guard.checks - 1) % KV_GUARD_LATEST] : 0;
+    out->guard_p95 = kv_guard_p95(s);
     out->demotions = s->demotions;
     out->promotions = s->promotions;
 }

@@ -42,6 +42,9 @@ typedef struct kv_policy {
     // KV_FIT: how much an error in K weighs against the same error in V, and how importance weighs.
     float key_weight, power;
     int recent;  // newest tokens that stay F16, at least DEV_PAGE
+    // The guard (engine/guard.c): tokens between two checks, 0: none; the divergence it bears. KV_EXACT only.
+    int guard;
+    float guard_bound;
     // Budget: bytes of all sequences together, or a part of what F16 takes; 0: none.
     uint64_t budget_bytes;
     float budget_part;
@@ -112,6 +115,26 @@ int kv_seq_load_pages(kv_seq *q, const int32_t *tokens, int n, const char *dir);
 // have earned, about as many as `tokens` new ones call for (tokens < 0: all at once).
 void kv_adapt(kv *s, int tokens);
 
+// ---- For the guard (engine/guard.c) ----
+// Whether a check is due, of the last `last` tokens, at most DEV_PAGE. It counts as made.
+bool kv_seq_guard_due(kv_seq *q, int last);
+void kv_seq_last_tokens(const kv_seq *q, int32_t *out, int n);
+// All of the sequence at F16. *levels: what it was, for kv_seq_lower; freed with mem_free. When something cannot come
+// back (ST_NOTFOUND: it was not kept, ST_FORMAT: damaged), or ST_LIMIT, ST_NOMEM, all is as before and *levels NULL.
+int kv_seq_raise(kv_seq *q, uint8_t **levels, err *e);
+// Back to those levels, but for a part (0..1) of what was coarser, that with the most attention: it stays F16 until the
+// sequence gets another policy. The number of blocks that stay.
+int kv_seq_lower(kv_seq *q, const uint8_t *levels, float hold);
+
+// What guards have seen in all sequences.
+typedef struct kv_guard {
+    uint64_t checks, skipped;  // skipped: what was dropped could not be brought back, or there was no memory
+    uint64_t promotions;       // blocks that stay F16 since
+    uint64_t fall_backs;       // sequences that stay F16 since
+} kv_guard;
+kv_guard *kv_count_guard(kv *s);
+void kv_guard_saw(kv *s, float kl);  // a check, and the divergence it found
+
 typedef struct kv_stats {
     int pages, used;
     int shared;  // of these, held by more than one sequence
@@ -124,7 +147,9 @@ typedef struct kv_stats {
     double bits;            // mean bits of a value in memory, scales included; absent ones have none
     uint64_t blocks[DEV_KV_LEVELS + 1];  // of full and half-written pages, by level
     uint64_t demotions, promotions;      // of blocks, since the start
-    bool spill_full;                     // no further block is spilled for now
+    kv_guard guard;
+    double guard_last, guard_p95;  // divergence of the last check; of the latest 64, 0 before the first
+    bool spill_full;               // no further block is spilled for now
 } kv_stats;
 void kv_get_stats(const kv *s, kv_stats *out);
 

@@ -49,8 +49,8 @@ typedef struct kv_spill {
 } kv_spill;
 int kv_spill_init(kv_spill *f, const char *dir, size_t block_bytes, int64_t slots, err *e);
 void kv_spill_done(kv_spill *f);
-int32_t kv_spill_put(kv_spill *f, const uint8_t *block);       // the slot; -1: no room
-bool kv_spill_get(kv_spill *f, int32_t slot, uint8_t *block);  // false: damaged, or not to be read
+int32_t kv_spill_put(kv_spill *f, const uint8_t *block);             // the slot; -1: no room
+bool kv_spill_get(const kv_spill *f, int32_t slot, uint8_t *block);  // false: damaged, or not to be read
 void kv_spill_drop(kv_spill *f, int32_t slot);
 
 // What the store knows of a block beside its planes.
@@ -58,6 +58,7 @@ typedef struct kv_block_state {
     int32_t spilled;  // slot of the spill file with its F16 plane; -1: none
     uint8_t want;     // level it should have
     bool raw;         // holds infinities: it cannot be encoded
+    bool held;        // the guard found that it must stay F16
 } kv_block_state;
 
 // One page. `at` comes first: the device's pointer to it is a pointer to the page.
@@ -84,6 +85,7 @@ typedef struct kv_heat {
     bool looked;
 } kv_heat;
 
+enum { KV_GUARD_LATEST = 64 };
 struct kv {
     dev_kv_shape shape;
     int pages;
@@ -100,6 +102,8 @@ struct kv {
     const char *spill_dir;
     uint64_t spill_bytes;
     uint64_t demotions, promotions;
+    kv_guard guard;
+    float diverged[KV_GUARD_LATEST];  // of check i at i % KV_GUARD_LATEST
     // The policy (policy.c):
     kv_policy policy;       // of new sequences
     kv_heat *heat;          // [pages][layers]
@@ -123,6 +127,7 @@ struct kv_seq {
     kv_seq *next;
     kv_policy policy;
     int length;
+    int checked;  // length when the guard last looked
     int n_pages, cap_pages;
     dev_kv_page **page;  // [cap_pages]
 };
@@ -169,6 +174,8 @@ int kv_block_up(kv *s, kv_page *p, int layer, int side, enum dev_kv_level level,
 bool kv_page_is_f16(const kv *s, const kv_page *p);
 int kv_page_restore(kv *s, kv_page *p, err *e);  // all of it to F16
 void kv_page_forget_spilled(kv *s, kv_page *p);
+
+double kv_guard_p95(const kv *s);  // guard.c
 
 // policy.c: takes what the policy needs (planes, spill file).
 int kv_policy_prepare(kv *s, const kv_policy *policy, err *e);

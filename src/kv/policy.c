@@ -290,6 +290,10 @@ static void plan_seq(kv *s, const kv_seq *q, double all_f16, double all_bytes)
     };
     if (v.o->kind != KV_F16 && v.first < v.pinned)
         plans[v.o->kind](&v);
+    for (int i = v.first; i < v.pinned; i++)
+        for (int b = 0; b < 2 * s->shape.layers; b++)
+            if (kv_state_of(s, page_at(&v, i), b / 2, b % 2)->held)
+                wish(&v, i, b / 2, b % 2, DEV_KV_F16);
 }
 
 void kv_policy_pass(kv *s)

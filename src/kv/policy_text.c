@@ -24,6 +24,7 @@ kv_policy kv_policy_default(enum kv_kind kind)
         .key_weight = 4,
         .power = 1,
         .recent = DEV_PAGE,
+        .guard_bound = 0.1f,
     };
     return p;
 }
@@ -63,6 +64,8 @@ static const field fields[] = {
     {"age-limit", WHOLE, AT(age_limit), 0, 1 << 28},
     {"key", NUMBER, AT(key_weight), 0.001, 1000},
     {"power", NUMBER, AT(power), 0, 4},
+    {"guard", WHOLE, AT(guard), 0, 1 << 28},
+    {"guard-kl", NUMBER, AT(guard_bound), 0, 1000},
 };
 
 static int find(const name *list, size_t n, const char *text, size_t length)
@@ -115,9 +118,10 @@ static int set_field(kv_policy *p, const char *text, size_t n, err *e)
             *(enum dev_kv_level *)(void *)((char *)p + f->offset) = (enum dev_kv_level)found;
         return ST_OK;
     }
-    return bad(e, text, n,
-               "mode, k, v, window, recent, attention, frequency, age, absent-pressure, absent-importance, "
-               "q4-pressure, q4-importance, q8-importance, age-limit, key, power, each with =VALUE");
+    return bad(
+        e, text, n,
+        "mode, k, v, window, recent, attention, frequency, age, absent-pressure, absent-importance, "
+        "q4-pressure, q4-importance, q8-importance, age-limit, key, power, guard, guard-kl, each with =VALUE");
 }
 
 // What stands after the colon: the level of "uniform:q4", the tokens of "window:512".
@@ -177,6 +181,8 @@ int kv_policy_parse(kv_policy *out, const char *text, const char *budget, err *e
         rc = set_budget(&p, budget, e);
     if (!rc && p.kind == KV_H2O && p.budget_part == 0 && p.budget_bytes == 0)
         rc = err_set(e, ST_INVALID, "KV policy h2o needs a budget: bytes or a percentage");
+    if (!rc && p.guard && p.kind != KV_F16 && p.mode != KV_EXACT)
+        rc = err_set(e, ST_INVALID, "KV policy: guard compares with what was dropped; it needs mode=exact");
     if (!rc && p.kind == KV_WINDOW && !p.window && p.budget_part == 0 && p.budget_bytes == 0)
         rc = err_set(e, ST_INVALID, "KV policy window needs its tokens (window:1024) or a budget");
     if (!rc)

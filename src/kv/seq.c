@@ -56,6 +56,7 @@ int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
     kv_seq *f = *out;
     f->length = q->length;
     f->policy = q->policy;
+    f->checked = q->checked;
     f->n_pages = written;
     for (int i = 0; i < written; i++) {
         f->page[i] = q->page[i];
@@ -80,6 +81,7 @@ int kv_seq_truncate(kv_seq *q, int length)
     while (q->n_pages > keep)
         kv_page_unref(q->store, kv_page_of(q->page[--q->n_pages]));
     q->length = length;
+    q->checked = MIN(q->checked, length);
     return length;
 }
 
@@ -89,6 +91,10 @@ int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e)
     if (rc)
         return rc;
     q->policy = *policy;
+    q->checked = 0;
+    for (int i = 0; i < q->n_pages; i++)
+        for (int b = 0; b < 2 * q->store->shape.layers; b++)
+            kv_state_of(q->store, kv_page_of(q->page[i]), b / 2, b % 2)->held = false;
     q->store->due = q->store->changed = true;
     return ST_OK;
 }

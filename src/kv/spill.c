@@ -105,16 +105,13 @@ int32_t kv_spill_put(kv_spill *f, const uint8_t *block)
     return slot;
 }
 
-bool kv_spill_get(kv_spill *f, int32_t slot, uint8_t *block)
+bool kv_spill_get(const kv_spill *f, int32_t slot, uint8_t *block)
 {
-    if (f->fd < 0 || !read_all(f->fd, f->buffer, f->slot_bytes, (off_t)slot * (off_t)f->slot_bytes))
-        return false;
+    const off_t at = (off_t)slot * (off_t)f->slot_bytes;
     uint64_t sum;
-    memcpy(&sum, f->buffer, sizeof sum);
-    if (sum != checksum(slot, f->buffer + KV_SPILL_HEAD, f->block_bytes))
-        return false;
-    memcpy(block, f->buffer + KV_SPILL_HEAD, f->block_bytes);
-    return true;
+    return f->fd >= 0 && read_all(f->fd, (uint8_t *)&sum, sizeof sum, at) &&
+           read_all(f->fd, block, f->block_bytes, at + KV_SPILL_HEAD) &&
+           sum == checksum(slot, block, f->block_bytes);
 }
 
 void kv_spill_drop(kv_spill *f, int32_t slot)

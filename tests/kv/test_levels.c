@@ -338,6 +338,13 @@ static void damage_is_never_taken_for_values(void **state)
         else
             assert_int_equal(pwrite(s->spill.fd, "x", 1, at), 1);
         kv_page *p = kv_page_of(kv_seq_view(q).pages[0]);
+        kv_stats before, after;
+        uint8_t *levels;
+        kv_get_stats(s, &before);
+        assert_int_equal(kv_seq_raise(q, &levels, &e), ST_FORMAT);
+        assert_null(levels);
+        kv_get_stats(s, &after);
+        assert_memory_equal(&before.blocks, &after.blocks, sizeof before.blocks);
         assert_true(kv_page_restore(s, p, &e) == ST_FORMAT);
         assert_non_null(strstr(e.msg, "spill file"));
         check_seq(q, tokens, 200, true);
@@ -364,6 +371,46 @@ static void values_that_cannot_be_coded_stay(void **state)
     const dev_kv_page *p = kv_seq_view(q).pages[0];
     assert_int_equal(p->block[1][DEV_KV_V].level, DEV_KV_F16);
     assert_int_equal(p->block[1][DEV_KV_K].level, DEV_KV_Q8);
+    kv_seq_free(q);
+    kv_free(s);
+}
+
+// All at F16 and back: nothing has changed but what is held, and that stays until the policy changes.
+static void what_the_guard_holds_stays(void **state)
+{
+    (void)state;
+    kv *s = store_with("h2o,mode=exact,guard=64", "50%", 0);
+    kv_seq *q = seq_of(s);
+    static int32_t tokens[MOST];
+    kv_stats before, raised, after;
+    uint8_t *levels;
+    fill(q, tokens, 310);
+    kv_adapt(s, -1);
+    kv_get_stats(s, &before);
+    assert_true(before.blocks[DEV_KV_ABSENT] >= 4);
+    assert_true(kv_seq_guard_due(q, 8));
+    assert_false(kv_seq_guard_due(q, 8));
+    for (int held = 0; held < 2; held++) {
+        assert_int_equal(kv_seq_raise(q, &levels, NULL), ST_OK);
+        kv_get_stats(s, &raised);
+        assert_int_equal(raised.blocks[DEV_KV_F16], 10 * shape.layers);
+        check_seq(q, tokens, 310, true);
+        assert_int_equal(kv_seq_lower(q, levels, held ? 0.5f : 0),
+                         held ? before.blocks[DEV_KV_ABSENT] / 2 : 0);
+        mem_free(levels);
+        kv_get_stats(s, &after);
+        assert_int_equal(after.blocks[DEV_KV_ABSENT], before.blocks[DEV_KV_ABSENT] / (held ? 2 : 1));
+        assert_int_equal(after.demotions, before.demotions);
+    }
+    s->due = true;
+    kv_adapt(s, -1);
+    kv_get_stats(s, &after);
+    assert_int_equal(after.blocks[DEV_KV_ABSENT], before.blocks[DEV_KV_ABSENT] / 2);
+    kv_policy same = *kv_seq_policy(q);
+    assert_int_equal(kv_seq_set_policy(q, &same, NULL), ST_OK);
+    kv_adapt(s, -1);
+    kv_get_stats(s, &after);
+    assert_int_equal(after.blocks[DEV_KV_ABSENT], before.blocks[DEV_KV_ABSENT]);
     kv_seq_free(q);
     kv_free(s);
 }
@@ -412,6 +459,7 @@ static void policies_are_read(void **state)
         {"staged,key=1x", NULL, "key"},
         {"staged,recent=3", NULL, "64"},
         {"staged,recent=70.5", NULL, "whole"},
+        {"staged,mode=none,guard=64", NULL, "exact"},
         {"staged", "0", "budget"},
         {"staged", "101%", "budget"},
         {"staged", "5Q", "budget"},
@@ -440,6 +488,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_stops_the_descent),
         cmocka_unit_test(damage_is_never_taken_for_values),
         cmocka_unit_test(values_that_cannot_be_coded_stay),
+        cmocka_unit_test(what_the_guard_holds_stays),
         cmocka_unit_test(budgets_are_kept),
         cmocka_unit_test(policies_are_read),
     };
