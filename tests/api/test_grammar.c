@@ -99,6 +99,12 @@ static irori_session *new_session(uint64_t seed)
     return s;
 }
 
+// JSON bounds no number, this reader does: "too big integer", "real number overflow".
+static bool huge(const json_error_t *why)
+{
+    return strstr(why->text, "too big") || strstr(why->text, "overflow");
+}
+
 static void test_answers(void **state)
 {
     (void)state;
@@ -120,9 +126,7 @@ static void test_answers(void **state)
             assert_int_equal(irori_session_set_grammar(s, g, NULL), IRORI_OK);
             assert_int_equal(irori_session_generate(s, 250, on_piece, &text, &out, NULL), IRORI_OK);
             json_t *v = json_loadb(text.len ? text.data : "", text.len, JSON_DECODE_ANY, &why);
-            // JSON bounds no number, this reader does: "too big integer", "real number overflow".
-            bool huge = !v && (strstr(why.text, "too big") || strstr(why.text, "overflow"));
-            if (out.finish == IRORI_FINISH_STOP && !huge && !cases[c].ok(v))
+            if (out.finish == IRORI_FINISH_STOP && !(v ? cases[c].ok(v) : huge(&why)))
                 fail_msg("case %zu, seed %d: %.*s", c, first_seed + i, (int)text.len, text.data);
             finished += out.finish == IRORI_FINISH_STOP;
             json_decref(v);
@@ -133,6 +137,100 @@ static void test_answers(void **state)
     }
     printf("%d of %d answers finished\n", finished, (int)COUNT_OF(cases) * rounds);
     assert_true(finished * 2 > (int)COUNT_OF(cases) * rounds);
+}
+
+#define ADD                                                                                             \
+    "{\"type\":\"object\",\"properties\":{\"x\":{\"$ref\":\"#/$defs/n\"},\"y\":{\"type\":\"number\"}}," \
+    "\"required\":[\"x\",\"y\"],\"additionalProperties\":false,\"$defs\":{\"n\":{\"type\":\"integer\"}}}"
+#define GREET                                                                                  \
+    "{\"properties\":{\"who\":{\"type\":\"string\",\"maxLength\":30}},\"required\":[\"who\"]," \
+    "\"additionalProperties\":false}"
+
+static bool is_now(const json_t *v)
+{
+    const json_t *a = json_object_get(v, "arguments");
+    return strcmp(json_string_value(json_object_get(v, "name")), "now") == 0 && json_is_object(a) &&
+           json_object_size(a) == 0;
+}
+
+// Each call in the text names a tool and has arguments that meet its schema; counts them.
+static int calls_in(const char *text, const char *must)
+{
+    static const char open[] = "<tool_call>", close[] = "</tool_call>";
+    int n = 0;
+    const char *at = text;
+    for (; (at = strstr(at, open)); n++) {
+        at += sizeof open - 1;
+        const char *end = strstr(at, close);
+        if (!end)
+            return n;  // cut off
+        json_error_t why = {0};
+        json_t *v = json_loadb(at, (size_t)(end - at), 0, &why);
+        if (!v && huge(&why))
+            continue;
+        const char *name = json_string_value(json_object_get(v, "name"));
+        if (!name || !(is_call(v) || is_now(v)) || (*must && strcmp(name, must) != 0))
+            fail_msg("%.*s", (int)(end - at), at);
+        json_decref(v);
+    }
+    return n;
+}
+
+// Goes along this text as if it had been generated.
+static void take(irori_session *s, const char *words, buf *text)
+{
+    int32_t *ids;
+    size_t n;
+    assert_int_equal(irori_tokenize(model, words, strlen(words), 0, &ids, &n, NULL), IRORI_OK);
+    for (size_t k = 0; k < n; k++)
+        assert_int_equal(irori_sessions_step(&s, &ids[k], 1, NULL), IRORI_OK);
+    irori_free(ids);
+    buf_add_str(text, words);
+}
+
+// Tool calls at temperatures 1 and 2, free and forced: never another name, never other arguments.
+static void test_calls(void **state)
+{
+    (void)state;
+    const irori_tool tools[] = {
+        {"add", ADD, sizeof ADD - 1}, {"greet", GREET, sizeof GREET - 1}, {"now", NULL, 0}};
+    int seen = 0;
+    for (int kind = 0; kind < 3; kind++) {  // any text; a call of any tool first; of one tool
+        irori_calls c = {.open = "<tool_call>",
+                         .begin = "",
+                         .before_name = " { \"name\" : \"",
+                         .before_arguments = "\" , \"arguments\" : ",
+                         .close = " } </tool_call>"};
+        irori_grammar *g;
+        irori_error e;
+        c.must = kind > 0;
+        c.many = c.text_after = kind < 2;
+        c.tools = kind == 2 ? tools + 2 : tools;
+        c.n_tools = kind == 2 ? 1 : COUNT_OF(tools);
+        if (irori_grammar_new_calls(&g, model, &c, NULL, &e))
+            fail_msg("%s", e.message);
+        for (int i = 0; i < 3 * rounds; i++) {
+            irori_session *s;
+            irori_sampling sampling = {.temperature = i % 2 ? 2 : 1, .seed = (uint64_t)(first_seed + i)};
+            irori_generation out;
+            buf text = {0};
+            assert_int_equal(irori_session_new(&s, model, &sampling, NULL), IRORI_OK);
+            assert_int_equal(irori_session_add_text(s, "Call a tool: ", 13, IRORI_TOKENIZE_BOS, NULL),
+                             IRORI_OK);
+            assert_int_equal(irori_session_set_grammar(s, g, NULL), IRORI_OK);
+            if (kind == 0)
+                take(s, "Hello! <tool_call>", &text);
+            assert_int_equal(irori_session_generate(s, 150, on_piece, &text, &out, NULL), IRORI_OK);
+            int n = calls_in(text.data, kind == 2 ? "now" : "");
+            assert_true(kind != 2 || (n == 1 && out.finish == IRORI_FINISH_STOP));
+            seen += n;
+            buf_done(&text);
+            irori_session_free(s);
+        }
+        irori_grammar_free(g);
+    }
+    printf("%d calls\n", seen);
+    assert_true(seen > 4 * rounds);
 }
 
 // Steps, refusals, forks, truncation, and a grammar that waits for a word.
@@ -189,6 +287,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_calls),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_refusal),
     };

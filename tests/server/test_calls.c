@@ -127,6 +127,28 @@ static void reasoning(void **state)
     assert_string_equal(s.out, "R(inside)out");
 }
 
+// Reasoning that is not split off is text, and no place for calls all the same.
+static void reasoning_as_text(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "<think>\n<tool_call>{\"name\":\"now\",\"arguments\":{}}</think>\n<tool_call>{\"name\":\"now\"}</tool_call>";
+    calls_style style = calls_style_of(tags);
+    json_t *tools = json_loads(declared, 0, NULL);
+    for (int inside = 0; inside < 2; inside++) {
+        seen s = {.last = CALLS_TEXT};
+        calls_parser p;
+        calls_begin(&p, &style, tools, false, inside, look, &s);
+        for (const char *c = inside ? text + 7 : text; *c; c++)
+            calls_feed(&p, c, 1);
+        calls_end(&p);
+        assert_string_equal(s.out + (inside ? 0 : 7),
+                            "\n<tool_call>{\"name\":\"now\",\"arguments\":{}}</think>\nC(now:{})");
+        calls_free(&p);
+    }
+    json_decref(tools);
+}
+
 static void lists(void **state)
 {
     (void)state;
@@ -137,6 +159,8 @@ static void lists(void **state)
         "C(now:{})C(get_weather:{\"days\": 2})");
     expect(t, "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"A\"}", "C(get_weather:{\"city\": \"A\"})");
     expect(t, "[TOOL_CALLS]other[ARGS]{}", "[TOOL_CALLS]other[ARGS]{}");
+    expect(t, "[TOOL_CALLS]now[ARGS]{}[TOOL_CALLS]get_weather[ARGS]{\"city\": \"A\"}",
+           "C(now:{})C(get_weather:{\"city\": \"A\"})");
     expect(t, "plain", "plain");
 }
 
@@ -146,6 +170,8 @@ static void bare(void **state)
     static const char t[] = "{{ tools }} <|python_tag|> \"parameters\"";
     expect(t, "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"A\"}}",
            "C(get_weather:{\"city\": \"A\"})");
+    expect(t, "{\"name\": \"now\", \"parameters\": {}}; {\"name\": \"now\", \"parameters\": {}}",
+           "C(now:{})C(now:{})");
     expect(t, "<|python_tag|>{\"name\": \"now\", \"parameters\": {}}", "C(now:{})");
     expect(t, "{\"name\": \"other\", \"parameters\": {}}", "{\"name\": \"other\", \"parameters\": {}}");
     expect(t, "It is {\"name\"}", "It is {\"name\"}");
@@ -182,9 +208,10 @@ static void harmony(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tagged),  cmocka_unit_test(no_calls), cmocka_unit_test(reasoning),
-        cmocka_unit_test(lists),   cmocka_unit_test(bare),     cmocka_unit_test(xml),
-        cmocka_unit_test(harmony),
+        cmocka_unit_test(tagged),    cmocka_unit_test(no_calls),
+        cmocka_unit_test(reasoning), cmocka_unit_test(lists),
+        cmocka_unit_test(bare),      cmocka_unit_test(xml),
+        cmocka_unit_test(harmony),   cmocka_unit_test(reasoning_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,11 +117,58 @@ class Chat(serving.Case):
         self.assertNotIn("tool_calls", c["message"])
         named = {"type": "function", "function": {"name": "get_weather"}}
         for choice in ("required", named):
-            c = self.whole(**chat("Say something.", tools=[WEATHER], tool_choice=choice, max_tokens=60))["choices"][0]
-            if c["finish_reason"] == "tool_calls":
-                self.assertEqual(c["message"]["tool_calls"][0]["function"]["name"], "get_weather")
+            c = self.whole(**chat("Say something.", tools=[WEATHER], tool_choice=choice, max_tokens=200))["choices"][0]
+            self.assertEqual(c["finish_reason"], "tool_calls")
+            self.assertEqual(c["message"]["tool_calls"][0]["function"]["name"], "get_weather")
         self.answers(400, "/v1/chat/completions", chat(ask, tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "other"}}))
         self.answers(400, "/v1/chat/completions", chat(ask, tool_choice="required"))
+
+    def test_calls_hold_at_any_temperature(self):
+        """Names are declared ones and arguments meet their schema, whatever is drawn, whole and streamed."""
+        def tool(name, **properties):
+            return {"type": "function", "function": {"name": name, "parameters": {
+                "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}}}
+        tools = [tool("get_weather", city={"enum": ["Nagoli", "Tamo"]}), tool("add", x={"type": "integer", "minimum": 0, "maximum": 9})]
+
+        def check(name, arguments):
+            a = json.loads(arguments)
+            if name == "get_weather":
+                self.assertIn(a.pop("city"), ("Nagoli", "Tamo"))
+            else:
+                self.assertEqual(name, "add")
+                self.assertIn(a.pop("x"), range(10))
+            self.assertEqual(a, {})
+        called = 0
+        for seed in range(1, 9):
+            body = chat("What is the weather in Tamo?", tools=tools, temperature=1 + seed % 2, seed=seed, n=2, max_tokens=120,
+                        tool_choice="auto" if seed % 4 else "required", parallel_tool_calls=seed % 3 != 0)
+            for c in self.whole(**body)["choices"]:
+                calls = c["message"].get("tool_calls", [])
+                self.assertTrue(calls or seed % 4)
+                self.assertTrue(len(calls) < 2 or seed % 3)
+                called += len(calls)
+                if c["finish_reason"] == "length":
+                    calls = calls[:-1]  # cut off
+                for call in calls:
+                    check(call["function"]["name"], call["function"]["arguments"])
+            parts = {}
+            for _, d in self.server.events("/v1/chat/completions", dict(body, n=1, stream=True))[:-1]:
+                for t in d["choices"][0]["delta"].get("tool_calls", []):
+                    old = parts.get(t["index"], ("", ""))
+                    parts[t["index"]] = (old[0] + t["function"].get("name", ""), old[1] + t["function"]["arguments"])
+                last = d["choices"][0]["finish_reason"]
+            for name, arguments in list(parts.values())[:len(parts) - (last == "length")]:
+                check(name, arguments)
+        self.assertGreater(called, 4)
+
+    def test_a_schema_that_cannot_be_held(self):
+        bad = {"type": "function", "function": {"name": "pick", "parameters": {
+            "type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}}}
+        for choice in ("auto", "required"):
+            e = self.answers(400, "/v1/chat/completions", chat("Hi.", tools=[WEATHER, bad], tool_choice=choice))["error"]
+            self.assertIn("uniqueItems", e["message"])
+            self.assertIn("pick", e["message"])
+        self.whole(**chat("Hi.", tools=[bad], tool_choice="none", max_tokens=1))
 
     def test_a_tool_result(self):
         messages = [{"role": "user", "content": "What is the weather in Nagoli?"},

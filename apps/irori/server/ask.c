@@ -7,6 +7,7 @@
 
 #include "put.h"
 #include "server/chat.h"
+#include "server/hold.h"
 
 void random_id(char *out, size_t cap, const char *prefix)
 {
@@ -276,8 +277,6 @@ static void on_event(void *ctx, const irori_event *ev)
         a->begun = a->stream;
         if (a->stream)
             a->format->begin(a);
-        for (int i = 0; a->forced[0] && i < a->choices; i++)
-            calls_feed(&a->choice[i].parser, a->forced, strlen(a->forced));
     } else if (ev->kind == IRORI_EVENT_TOKEN) {
         if (a->logprobs && !c->ended)
             add_logprob(c, ev);
@@ -377,29 +376,6 @@ static int forbid_ends(ask *a, err *e)
     return ST_OK;
 }
 
-// Words of the answer before the grammar begins: the end of its reasoning, when the prompt has opened that.
-static const char *grammar_after(const ask *a)
-{
-    return chat_prompt_thinks(a) ? "</think>" : NULL;
-}
-
-static int make_grammar(ask *a, err *e)
-{
-    if (!a->held)
-        return ST_OK;
-    int rc = irori_grammar_new(&a->grammar, a->m->m, a->grammar_kind, a->grammar_text ? a->grammar_text : "",
-                               a->grammar_text ? strlen(a->grammar_text) : 0, grammar_after(a),
-                               (irori_error *)(void *)e);
-    // A call that must be made is still made, with arguments that are not held to a schema nobody asked to be strict.
-    if (rc == ST_UNSUPPORTED && a->forced[0] && !a->strict_call)
-        return chat_force_call(a, e);
-    if (rc == ST_FORMAT || rc == ST_LIMIT)
-        rc = e->code = ST_INVALID;  // of the request
-    if (rc)
-        err_prefix(e, "%s", a->grammar_field);
-    return rc;
-}
-
 static int submit(ask *a, err *e)
 {
     a->sampling.logit_bias = a->bias;
@@ -427,7 +403,7 @@ void ask_start(ask *a)
     err e = {0};
     int rc = ask_prepare(a, &e);
     if (!rc)
-        rc = make_grammar(a, &e);
+        rc = hold_answer(a, &e);
     if (!rc && a->forbid_end)
         rc = forbid_ends(a, &e);
     if (!rc)

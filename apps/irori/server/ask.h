@@ -79,13 +79,11 @@ struct ask {
     irori_grammar_kind grammar_kind;
     char *grammar_text;         // NULL for any JSON
     const char *grammar_field;  // that asked for it
-    bool strict_call;           // a call that must be made is held to its schema or refused
     // What is known while it runs:
     const models_open *m;
     int32_t *ids;
     size_t n_ids;
-    size_t n_cut;      // messages dropped from the conversation
-    char forced[256];  // words of the answer that the prompt holds already
+    size_t n_cut;  // messages dropped from the conversation
     double load_seconds;
     int64_t created;      // seconds since 1970
     char id[40];          // "chatcmpl-..."

@@ -134,32 +134,6 @@ static void read_choice(ask *a, fields *f)
                      "tool_choice must be auto, none, required, or name a declared function");
 }
 
-// Holds the answer to one call of a declared function, or of the one that was named.
-static void hold_to_call(ask *a, fields *f)
-{
-    json_t *calls = json_array(), *tool, *whole = json_object();
-    size_t i;
-    bool strict = false;
-    json_array_foreach(a->tools, i, tool)
-    {
-        json_t *function = json_object_get(tool, "function"),
-               *parameters = json_object_get(function, "parameters");
-        const char *name = json_string_value(json_object_get(function, "name"));
-        if (a->tool_choice == ASK_NAMED && strcmp(name, a->tool_name) != 0)
-            continue;
-        strict = strict || json_is_true(json_object_get(function, "strict"));
-        json_t *arguments = json_is_object(parameters) ? json_incref(parameters)
-                                                       : json_pack("{s:s}", "type", "object");
-        json_array_append_new(calls, json_pack("{s:s, s:{s:{s:s}, s:o}, s:[s,s], s:b}", "type", "object",
-                                               "properties", "name", "const", name, "arguments", arguments,
-                                               "required", "name", "arguments", "additionalProperties", 0));
-    }
-    json_object_set_new(whole, "anyOf", calls);
-    ask_hold_json(a, f, "tools", whole);
-    a->strict_call = strict;
-    json_decref(whole);
-}
-
 static bool good_name(const char *name)
 {
     size_t n = strlen(name);
@@ -187,8 +161,6 @@ void ask_read_tools(ask *a, fields *f)
     if (!f->wrong)
         read_choice(a, f);
     a->parallel = fields_bool(f, "parallel_tool_calls", true);
-    if (!f->wrong && a->tool_choice >= ASK_REQUIRED)
-        hold_to_call(a, f);
 }
 
 void ask_read_messages(ask *a, fields *f, const char *name)

@@ -33,6 +33,7 @@ calls_style calls_style_of(const char *t)
         s.syntax = CALLS_TAGS;
     } else if (strstr(t, "[TOOL_CALLS]")) {
         s.syntax = CALLS_LIST;
+        s.named = strstr(t, "[ARGS]") != NULL;
         s.special = true;
     } else if (strstr(t, "<|python_tag|>") || strstr(t, "\"parameters\"")) {
         s.syntax = CALLS_BARE;
@@ -52,10 +53,8 @@ void calls_begin(calls_parser *p, const calls_style *style, const json_t *tools,
     buf *all[] = {&p->pend, &p->raw, &p->key, &p->name, &p->args};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         buf_init(all[i]);
-    p->state = style->syntax == CALLS_HARMONY        ? S_BETWEEN
-               : inside_reasoning && split_reasoning ? S_THINK
-                                                     : S_TEXT;
-    p->trim = p->state != S_TEXT;
+    p->state = style->syntax == CALLS_HARMONY ? S_BETWEEN : inside_reasoning ? S_THINK : S_TEXT;
+    p->trim = p->state != S_TEXT && split_reasoning;
 }
 
 void calls_free(calls_parser *p)
@@ -72,7 +71,7 @@ bool calls_failed(const calls_parser *p)
 
 bool calls_reasoning(const calls_parser *p)
 {
-    return p->state == S_THINK || (p->state == S_MESSAGE && p->member == 1);
+    return p->split_reasoning && (p->state == S_THINK || (p->state == S_MESSAGE && p->member == 1));
 }
 
 static bool is_space(char c)
@@ -96,6 +95,10 @@ static void tell_text(calls_parser *p, const char *text, size_t n)
 
 static void tell_reasoning(calls_parser *p, const char *text, size_t n)
 {
+    if (!p->split_reasoning) {
+        tell_text(p, text, n);
+        return;
+    }
     while (p->trim && n && is_space(*text)) {
         text++;
         n--;
@@ -462,9 +465,11 @@ static bool feed_think(calls_parser *p)
     drop(&p->pend, at);
     if (w < 0)
         return false;
+    if (!p->split_reasoning)
+        tell_text(p, words[0], strlen(words[0]));
     drop(&p->pend, strlen(words[0]));
     p->state = S_TEXT;
-    p->trim = true;
+    p->trim = p->split_reasoning;
     return true;
 }
 
@@ -478,7 +483,7 @@ static bool feed_text(calls_parser *p)
 {
     const char *words[4];
     size_t n = 0, at;
-    if (p->style.thinks && p->split_reasoning && !p->any_text)
+    if (p->style.thinks && !p->any_text)
         words[n++] = "<think>";
     size_t calls_from = n;
     if (p->tools && p->style.syntax <= CALLS_TAGS_XML)
@@ -505,8 +510,10 @@ static bool feed_text(calls_parser *p)
     if ((size_t)w < calls_from && p->any_text) {
         tell_text(p, words[w], strlen(words[w]));  // reasoning comes first or not at all
     } else if ((size_t)w < calls_from) {
+        if (!p->split_reasoning)
+            tell_text(p, words[w], strlen(words[w]));
         p->state = S_THINK;
-        p->trim = true;
+        p->trim = p->split_reasoning;
     } else if (p->style.syntax == CALLS_TAGS_XML) {
         begin_object(p, words[w], strlen(words[w]));
         p->state = S_XML;

@@ -21,6 +21,7 @@ typedef enum calls_syntax {
 typedef struct calls_style {
     calls_syntax syntax;
     bool thinks;          // <think>...</think>
+    bool named;           // of CALLS_LIST: with [ARGS]
     bool special;         // the words are control tokens: their text must be shown
     bool template_tools;  // the template writes tools and calls itself
 } calls_style;

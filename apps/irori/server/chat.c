@@ -252,46 +252,11 @@ static bool drop_oldest(ask *a)
     return false;
 }
 
-// Adds words to the answer's beginning that the prompt already holds.
-static int force_words(ask *a, const char *text, err *e)
-{
-    int32_t *more, *all;
-    size_t n, at = strlen(a->forced);
-    snprintf(a->forced + at, sizeof a->forced - at, "%s", text);
-    int rc = irori_tokenize(a->m->m, text, strlen(text), 0, &more, &n, (irori_error *)(void *)e);
-    if (rc)
-        return rc;
-    all = mem_realloc(MEM_OTHER, a->ids, (a->n_ids + n) * sizeof *all);
-    if (all) {
-        memcpy(all + a->n_ids, more, n * sizeof *all);
-        a->ids = all;
-        a->n_ids += n;
-    }
-    irori_free(more);
-    return all ? ST_OK : err_set(e, ST_NOMEM, "out of memory for the prompt");
-}
-
-int chat_force_call(ask *a, err *e)
-{
-    char text[160];
-    bool named = a->tool_choice == ASK_NAMED;
-    snprintf(text, sizeof text, "{\"name\": \"%s%s", named ? a->tool_name : "",
-             named ? "\", \"arguments\": {" : "");
-    return force_words(a, text, e);
-}
-
 int chat_tokens(ask *a, err *e)
 {
     int rc = render(a, e);
     while (!rc && a->cut && a->n_ids >= (size_t)a->m->info.context && drop_oldest(a))
         rc = render(a, e);
-    // A call that must be made begins in the prompt; what follows is held to its grammar.
-    if (!rc && a->tool_choice >= ASK_REQUIRED && a->m->style.syntax == CALLS_TAGS)
-        rc = force_words(a, "<tool_call>\n", e);
-    else if (!rc && a->tool_choice >= ASK_REQUIRED)
-        rc = err_set(e, ST_UNSUPPORTED,
-                     "tool_choice: this model's template writes calls in a way that cannot be forced; "
-                     "only auto and none are supported");
     return rc;
 }
 

@@ -5,10 +5,7 @@
 
 #include "server/ask.h"
 
-// a->ids from a->messages; with tool_choice "required" or a name, the word that opens a call belongs to the prompt.
-int chat_tokens(ask *a, err *e);
-// Begins the call itself in the prompt too, for when no grammar can: the name when it is known.
-int chat_force_call(ask *a, err *e);
+int chat_tokens(ask *a, err *e);  // a->ids from a->messages
 // Whether the prompt has opened a reasoning block.
 bool chat_prompt_thinks(const ask *a);
 // Checks messages in OpenAI's shape and gives them plain: content as one string. NULL after noting what is wrong.
