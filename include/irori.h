@@ -503,6 +503,15 @@ IRORI_API void irori_request_free(irori_request *r);
 // IRORI_CANCELED when the scheduler ends before. Not from an event function.
 IRORI_API int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, irori_model *m), void *ctx);
 
+// Keeps in memory what was run of the beginning of these tokens (whole pages of 64), so that requests to come start there,
+// until it is released. IRORI_LIMIT: held together is at most half of the memory for keys and values, and never the room
+// that one full context needs. Event functions may call these too.
+typedef struct irori_held irori_held;
+IRORI_API int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *ids, size_t count,
+                                   irori_error *error);
+IRORI_API size_t irori_held_tokens(const irori_held *h);
+IRORI_API void irori_held_release(irori_held *h);  // before irori_scheduler_free; NULL is allowed
+
 enum { IRORI_HISTOGRAM_BUCKETS = 14 };
 // Upper bounds in seconds of all buckets but the last, which has none.
 IRORI_API const double *irori_histogram_bounds(void);

@@ -9,7 +9,8 @@ mkdir -p "$folder" build/log
 
 python_clients() {
     [ -x "$folder/bin/pip" ] || python3 -m venv "$folder" || return 1
-    "$folder/bin/python" -c "import openai, ollama, anthropic, langchain_openai" 2>/dev/null ||
+    "$folder/bin/python" -c "from importlib.util import find_spec as f
+exit(not all(map(f, ('openai', 'ollama', 'anthropic', 'langchain_openai'))))" ||
         timeout 240 "$folder/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 15 \
             openai ollama anthropic langchain-openai
 }

@@ -164,6 +164,26 @@ int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, irori_model *
     return sched_call(s->s, run_call, &c);
 }
 
+// Another name for the inner one, as with requests.
+int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *ids, size_t count,
+                         irori_error *error)
+{
+    sched_held *h;
+    int rc = sched_hold(s->s, ids, count, &h, api_err(error));
+    *out = (irori_held *)(void *)h;
+    return rc;
+}
+
+size_t irori_held_tokens(const irori_held *h)
+{
+    return sched_held_tokens((const sched_held *)(const void *)h);
+}
+
+void irori_held_release(irori_held *h)
+{
+    sched_release((sched_held *)(void *)h);
+}
+
 const double *irori_histogram_bounds(void)
 {
     return sched_bucket_bounds;

@@ -58,6 +58,14 @@ typedef struct sched_job {  // of sched_call
     struct sched_job *next;
 } sched_job;
 
+struct sched_held {
+    sched *s;
+    kv_seq *seq;
+    size_t n_tokens;
+    int pages;
+    sched_held *next;
+};
+
 typedef struct sched_list {
     sched_request *first, *last;
 } sched_list;
@@ -80,6 +88,8 @@ struct sched {
     // The thread's own:
     sched_list queue, active;
     int used_slots, promised;
+    sched_held *holds;
+    int held;  // pages; those that several hold count several times
     sched_stats stats;
     double counted;      // when pages were counted last
     bool ended_some;     // a request ended in this turn: another may be admitted
@@ -96,6 +106,9 @@ struct sched {
 // sched.c
 void sched_list_add(sched_list *l, sched_request *r);
 void sched_list_remove(sched_list *l, sched_request *r);
+
+// hold.c
+void sched_release_all(sched *s);  // when the thread has ended
 
 // request.c
 int sched_request_make(sched_request **out, sched *s, const sched_params *p, err *e);

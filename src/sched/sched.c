@@ -219,6 +219,7 @@ void sched_free(sched *s)
         pthread_mutex_unlock(&s->lock);
         pthread_join(s->thread, NULL);
     }
+    sched_release_all(s);
     pthread_cond_destroy(&s->wake);
     pthread_cond_destroy(&s->job_done);
     pthread_mutex_destroy(&s->lock);

@@ -18,6 +18,7 @@
 
 typedef struct sched sched;
 typedef struct sched_request sched_request;
+typedef struct sched_held sched_held;
 
 enum { SCHED_TOP = 20, SCHED_STOPS = 16, SCHED_BUCKETS = 14 };
 
@@ -107,6 +108,13 @@ void sched_request_free(sched_request *r);
 // Runs fn on the scheduler's thread between two steps, when the engine is free; returns when it has run.
 // ST_CANCELED when the scheduler ends first.
 int sched_call(sched *s, void (*fn)(void *ctx), void *ctx);
+
+// Keeps the whole pages at the beginning of tokens[n] that were run and are still there, until they are released or the
+// scheduler is freed; event functions may call these too. Room for one request that fills its context is never held, nor
+// more than half of all (ST_LIMIT). ST_NOMEM, ST_CANCELED.
+int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e);
+size_t sched_held_tokens(const sched_held *h);
+void sched_release(sched_held *h);  // before sched_free; NULL is allowed
 
 // Upper bounds of the histograms' buckets, in seconds; the last bucket has none.
 extern const double sched_bucket_bounds[SCHED_BUCKETS - 1];

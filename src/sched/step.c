@@ -131,9 +131,16 @@ void sched_admit(sched *s)
 {
     // The one whose turn it is waits for room even where a smaller one would fit: or it might wait for ever.
     for (sched_request *r; (r = next_waiting(s));) {
-        if (s->used_slots + r->n_choices > s->slots || s->promised + r->pages > s->pages)
+        if (s->used_slots + r->n_choices <= s->slots && s->promised + s->held + r->pages <= s->pages) {
+            admit(s, r);
+            continue;
+        }
+        if (s->active.first)
             return;
-        admit(s, r);
+        // What is held may stay for long: it does not wait for that.
+        sched_request_end(r, SCHED_FAILED, ST_LIMIT,
+                          "held prompts leave too little memory for keys and values");
+        sched_sweep(s);
     }
 }
 

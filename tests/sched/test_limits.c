@@ -65,6 +65,48 @@ static void refusals(void **state)
     serve_end(&x);
 }
 
+static void read_only(served *x, int n)
+{
+    told *t = told_new();
+    irori_request_options r = plain(n, 0);
+    irori_request_free(submit(x, &r, t));
+    wait_done(t);
+    told_free(t);
+}
+
+static void held_prompts(void **state)
+{
+    (void)state;
+    served x = serve_toy(2, 64, NULL);  // 10 pages, of which half may be held
+    irori_held *h, *again, *third, *more;
+    irori_error e;
+    assert_int_equal(irori_scheduler_hold(&h, x.s, prompt_of(150, 5), 150, &e), IRORI_OK);
+    assert_int_equal(irori_held_tokens(h), 0);  // nothing was run
+    irori_held_release(h);
+    read_only(&x, 150);
+    assert_int_equal(irori_scheduler_hold(&h, x.s, prompt_of(150, 5), 150, &e), IRORI_OK);
+    assert_int_equal(irori_held_tokens(h), 128);
+    assert_int_equal(irori_scheduler_hold(&again, x.s, prompt_of(100, 5), 100, &e), IRORI_OK);
+    assert_int_equal(irori_held_tokens(again), 64);
+    assert_int_equal(irori_scheduler_hold(&third, x.s, prompt_of(150, 5), 150, &e), IRORI_OK);
+    assert_int_equal(irori_scheduler_hold(&more, x.s, prompt_of(100, 5), 100, &e), IRORI_LIMIT);
+    assert_null(more);
+    assert_non_null(strstr(e.message, "5 held"));
+    told *t = told_new();
+    irori_request_options r = plain(100, 100);
+    r.choices = 2;  // 7 pages beside 5 held: it does not wait for what may stay for ever
+    irori_request_free(submit(&x, &r, t));
+    wait_done(t);
+    assert_int_equal(t->finish[0], IRORI_FINISH_FAILED);
+    assert_int_equal(t->done.code, IRORI_LIMIT);
+    told_free(t);
+    irori_held_release(again);
+    irori_held_release(third);
+    irori_held_release(NULL);
+    read_only(&x, 200);
+    serve_end(&x);  // what is still held goes with the scheduler
+}
+
 static void prompts_alone(void **state)
 {
     (void)state;
@@ -288,13 +330,10 @@ static void many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(prompts_alone),
-        cmocka_unit_test(the_queue_is_bounded),
-        cmocka_unit_test(clients_take_turns),
-        cmocka_unit_test(an_end_cancels_all),
-        cmocka_unit_test(many_threads),
-        cmocka_unit_test(known_prompts),
+        cmocka_unit_test(refusals),           cmocka_unit_test(held_prompts),
+        cmocka_unit_test(prompts_alone),      cmocka_unit_test(the_queue_is_bounded),
+        cmocka_unit_test(clients_take_turns), cmocka_unit_test(an_end_cancels_all),
+        cmocka_unit_test(many_threads),       cmocka_unit_test(known_prompts),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     toy_clean();

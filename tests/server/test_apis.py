@@ -236,6 +236,78 @@ class Policy(serving.Case):
         self.answers(404, "/v1/kv/policy?model=other", None, "GET")
 
 
+class Sessions(serving.Case):
+    words = ("--quiet", "--ctx", "1024", "--slots", "2")
+    SYSTEM = [{"role": "system", "content": "Answer in one word. " * 30}]
+
+    def made(self, **body):
+        a = self.answers(200, "/v1/sessions", dict({"model": NAME}, **body))
+        self.addCleanup(self.server.call, "DELETE", "/v1/sessions/" + a["id"])
+        return a
+
+    def chat(self, messages, **more):
+        return self.answers(200, "/v1/chat/completions", dict({"messages": messages, "temperature": 0, "max_tokens": 4}, **more))
+
+    def test_continue(self):
+        a = self.made(messages=self.SYSTEM)
+        self.assertEqual((a["object"], a["model"], a["held_tokens"] % 64), ("session", NAME, 0))
+        self.assertGreater(a["held_tokens"], 64)
+        self.assertTrue(0 <= a["tokens"] - a["held_tokens"] < 64)
+        self.assertGreater(a["bytes"], 0)
+        by_name, in_full = self.chat(USER, session=a["id"]), self.chat(self.SYSTEM + USER)
+        self.assertEqual(by_name["choices"][0]["message"], in_full["choices"][0]["message"])
+        self.assertEqual(by_name["usage"]["prompt_tokens"], in_full["usage"]["prompt_tokens"])
+        self.assertGreaterEqual(by_name["usage"]["prompt_tokens_details"]["cached_tokens"], a["held_tokens"])
+
+    def test_held_while_others_come(self):
+        a = self.made(text="The river and the road. " * 20)
+        for i in range(8):  # more than the store has room for
+            self.answers(200, "/v1/completions", {"model": NAME, "prompt": f"{i} walks home. " * 60, "max_tokens": 1})
+        again = self.answers(200, "/v1/completions", {"model": NAME, "prompt": "The river and the road. " * 20 + "Then", "max_tokens": 1})
+        self.assertGreaterEqual(again["usage"]["prompt_tokens_details"]["cached_tokens"], a["held_tokens"])
+        more = self.answers(200, f"/v1/sessions/{a['id']}/append", {"text": "Then the sea. " * 10})
+        self.assertGreater(more["tokens"], a["tokens"])
+        self.answers(400, f"/v1/sessions/{a['id']}/append", {"messages": USER})
+
+    def test_append_list_delete(self):
+        a = self.made(messages=self.SYSTEM, tools=[WEATHER])
+        b = self.answers(200, f"/v1/sessions/{a['id']}/append", {"messages": USER + [{"role": "assistant", "content": TASKS_ANSWER}]})
+        self.assertEqual(b["id"], a["id"])
+        self.assertGreater(b["tokens"], a["tokens"])
+        self.assertEqual([s["tokens"] for s in self.answers(200, "/v1/sessions", None, "GET")["data"] if s["id"] == a["id"]], [b["tokens"]])
+        self.assertEqual(self.answers(200, "/v1/sessions/" + a["id"], None, "GET")["tokens"], b["tokens"])
+        c = self.chat(RAIN, session=a["id"])
+        self.assertGreaterEqual(c["usage"]["prompt_tokens_details"]["cached_tokens"], b["held_tokens"])
+        self.assertRegex(self.answers(200, "/metrics", None, "GET"), r"(?m)^irori_sessions [1-9]")
+        self.assertTrue(self.answers(200, "/v1/sessions/" + a["id"], None, "DELETE")["deleted"])
+        for method, path, body in (("GET", "", None), ("DELETE", "", None), ("POST", "/append", {"messages": USER})):
+            self.answers(404, f"/v1/sessions/{a['id']}{path}", body, method)
+        self.answers(400, "/v1/chat/completions", {"messages": USER, "session": a["id"]})
+
+    def test_ends_by_itself(self):
+        a = self.made(messages=self.SYSTEM, seconds=1)
+        for _ in range(100):
+            if self.server.call("GET", "/v1/sessions/" + a["id"])[0] == 404:
+                return
+            time.sleep(.1)
+        self.fail("it is still there")
+
+    def test_refused(self):
+        for body in ({}, {"messages": []}, {"text": ""}, {"text": 3}, {"text": "a", "messages": USER}, {"text": "a", "seconds": 0},
+                     {"text": "a", "seconds": 1e308}, {"messages": USER, "tools": [WEATHER], "tool_choice": "required"},
+                     {"text": "word " * 3000}):
+            self.answers(400, "/v1/sessions", body)
+        self.answers(404, "/v1/sessions", {"model": "other", "text": "a"})
+        self.answers(404, "/v1/sessions/x/other", {"text": "a"})
+        full = [self.made(text=f"{i} walks home. " * 80) for i in range(2)]
+        self.assertGreater(sum(s["held_tokens"] for s in full), 300)
+        seen = {self.server.post("/v1/sessions", {"text": f"{i} runs home. " * 110})[0] for i in range(3)}
+        self.assertIn(429, seen)
+        for s in self.answers(200, "/v1/sessions", None, "GET")["data"]:
+            self.server.call("DELETE", "/v1/sessions/" + s["id"])
+        self.chat(USER)
+
+
 class Held(serving.Case):
     """Answers held to a schema, whatever is drawn."""
 

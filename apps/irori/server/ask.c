@@ -247,7 +247,7 @@ static void fail(ask *a, int status, const char *message)
 static void end_ask(ask *a, const irori_event *ev)
 {
     if (ev->finish == IRORI_FINISH_FAILED)
-        fail(a, 500, ev->message);
+        fail(a, ev->code == IRORI_LIMIT ? 503 : 500, ev->message);
     else if (lost_memory(a))
         fail(a, 503, "out of memory");
     else if (ev->finish == IRORI_FINISH_DEADLINE && ev->completion_tokens == 0)

@@ -74,6 +74,7 @@ struct ask {
     bool logprobs, stream, include_usage, split_reasoning, cut;  // cut: drop old messages until it fits
     int top_logprobs;
     double deadline;
+    bool unanswered;  // the prompt ends with the conversation, and begins no answer
     bool forbid_end;  // end tokens are not chosen
     bool held;        // to a grammar:
     irori_grammar_kind grammar_kind;

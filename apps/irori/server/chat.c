@@ -226,8 +226,8 @@ static int render(ask *a, err *e)
     json_decref(list);
     irori_free(a->ids);
     a->ids = NULL;
-    int rc = messages ? irori_chat_tokens(a->m->m, messages, tools, variables, true, &a->ids, &a->n_ids,
-                                          (irori_error *)(void *)e)
+    int rc = messages ? irori_chat_tokens(a->m->m, messages, tools, variables, !a->unanswered, &a->ids,
+                                          &a->n_ids, (irori_error *)(void *)e)
                       : err_set(e, ST_NOMEM, "out of memory for the conversation");
     free(messages);
     free(tools);

@@ -1,6 +1,7 @@
 // OpenAI's chat completions and completions.
 #include <string.h>
 
+#include "server/sessions.h"
 #include "server/sse.h"
 
 static const char *finish_name(ask_finish f)
@@ -265,6 +266,7 @@ void route_chat(incoming *c)
     read_common(a, &f);
     ask_read_messages(a, &f, "messages");
     ask_read_tools(a, &f);
+    sessions_continue(a, &f);
     ask_read_response_format(a, &f, "response_format");
     ask_read_grammar(a, &f);
     a->logprobs = fields_bool(&f, "logprobs", false);

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "put.h"
-#include "server/server.h"
+#include "server/sessions.h"
 
 // One line of JSON on stderr for each request. Prompts are in it only when that was asked for.
 static void log_request(void *ctx, http_request *r)
@@ -105,6 +105,8 @@ static int start(server *s, const serve_options *o, const http_options *h, err *
     int rc = store_open(&s->store, has ? path : NULL, e);
     if (!rc)
         rc = models_new(&s->models, &o->models, e);
+    if (!rc)
+        rc = sessions_new(&s->sessions, s->models, e);
     for (int i = 0; !rc && i < o->n_paths; i++)
         rc = models_add(s->models, o->paths[i], i == 0 || o->all_stay, e);
     return rc ? rc : http_start(&s->http, h, e);
@@ -150,9 +152,11 @@ int serve(const serve_options *o, err *e)
                 o->host ? o->host : "127.0.0.1", http_port(s.http));
         sigwait(&stop, &caught);
         http_quiet(s.http);
+        sessions_stop(s.sessions);
         models_stop(s.models);  // ends what still streams
     }
     http_stop(s.http);
+    sessions_free(s.sessions);
     models_free(s.models);
     store_close(s.store);
     mem_free(cert);

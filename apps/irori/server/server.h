@@ -16,10 +16,13 @@ typedef struct server_options {
     bool log_prompts, quiet;
 } server_options;
 
+typedef struct sessions sessions;
+
 typedef struct server {
     server_options o;
     http_server *http;
     models *models;
+    sessions *sessions;
     store *store;
     double started;
     int64_t started_at;                 // seconds since 1970
@@ -70,6 +73,8 @@ route_fn route_ollama_chat, route_ollama_generate, route_ollama_tags, route_olla
 route_fn route_completion, route_infill, route_tokenize, route_detokenize, route_apply_template,
     route_input_tokens;                         // native.c
 route_fn route_kv_policy, route_kv_policy_set;  // kv.c
+route_fn route_session_new, route_session_append, route_sessions, route_session,
+    route_session_delete;  // sessions.c
 route_fn route_home, route_health, route_models, route_model, route_metrics, route_slots,
     route_props;  // state.c
 

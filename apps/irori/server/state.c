@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/sessions.h"
 #include "server/sse.h"
 
 void route_home(incoming *c)
@@ -219,6 +220,7 @@ static void add_server(buf *b, const server *s)
     add_plain(b, "uptime_seconds", "gauge", "since the server started", os_seconds() - s->started);
     add_plain(b, "connections", "gauge", "open connections", http_connections(s->http));
     add_plain(b, "resident_bytes", "gauge", "memory of the process", (double)mem.rss_bytes);
+    add_plain(b, "sessions", "gauge", "sessions kept", (double)sessions_count(s->sessions));
     add_plain(b, "model_loads_total", "counter", "models opened", (double)loads);
     add_plain(b, "model_unloads_total", "counter", "models closed", (double)unloads);
     buf_add_str(
