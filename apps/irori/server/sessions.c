@@ -13,7 +13,8 @@ typedef struct session {
     struct session *next;
     char id[40];
     const models_open *m;
-    json_t *past;               // messages, or a string
+    json_t *past;  // messages, or a string; copies, shared with no request: its reference counts are
+                   // touched under the lock only
     json_t *tools, *variables;  // of messages; NULL: none
     irori_held *held;
     size_t tokens;
@@ -175,8 +176,8 @@ static session *settle(ask *a, ahead *p)
         snprintf(q->id, sizeof q->id, "%s", p->id);
         q->created = a->created;
         q->seconds = p->seconds;
-        q->tools = json_incref(a->tools);
-        q->variables = json_incref(a->variables);
+        q->tools = json_deep_copy(a->tools);
+        q->variables = json_deep_copy(a->variables);
         q->m = a->m;
         a->m = NULL;  // it is in use as long as the session lives
         q->next = p->x->first;
@@ -186,7 +187,7 @@ static session *settle(ask *a, ahead *p)
     if (!q)
         return NULL;
     json_t *past = q->past;
-    q->past = json_incref(p->past);
+    q->past = json_deep_copy(p->past);
     json_decref(past);
     q->tokens = a->n_ids;
     q->last_used = os_seconds();
@@ -296,7 +297,7 @@ static int append_to(ask *a, ahead *p, const char *id)
         status = 400;
     else if (json_is_string(more))
         p->past = json_pack("s+", json_string_value(q->past), json_string_value(more));
-    else if ((p->past = json_copy(q->past)))
+    else if ((p->past = json_deep_copy(q->past)))
         json_array_extend(p->past, more);
     if (!status && !p->past)
         status = 503;
@@ -304,9 +305,9 @@ static int append_to(ask *a, ahead *p, const char *id)
         q->busy = true;
         snprintf(p->id, sizeof p->id, "%s", id);
         a->model = mem_strndup(MEM_OTHER, q->m->name, strlen(q->m->name));
-        a->tools = json_incref(q->tools);
+        a->tools = json_deep_copy(q->tools);
         json_decref(a->variables);
-        a->variables = json_incref(q->variables);
+        a->variables = json_deep_copy(q->variables);
     }
     pthread_mutex_unlock(&p->x->lock);
     if (p->past != more)
@@ -411,16 +412,16 @@ void sessions_continue(ask *a, fields *f)
     } else if (a->model && strcmp(a->model, q->m->name) != 0) {
         fields_wrong(f, "session", "the session is with model \"%.60s\"", q->m->name);
     } else {
-        json_t *all = json_copy(q->past);
+        json_t *all = json_deep_copy(q->past);
         json_array_extend(all, a->messages);
         json_decref(a->messages);
         a->messages = all;
         if (!a->model)
             a->model = mem_strndup(MEM_OTHER, q->m->name, strlen(q->m->name));
         if (!a->tools)
-            a->tools = json_incref(q->tools);
+            a->tools = json_deep_copy(q->tools);
         if (!a->variables)
-            a->variables = json_incref(q->variables);
+            a->variables = json_deep_copy(q->variables);
         q->last_used = os_seconds();
     }
     pthread_mutex_unlock(&x->lock);
