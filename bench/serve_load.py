@@ -36,7 +36,7 @@ def bodies(tokens):
 
 
 def streams(o):
-    server = serving.Server("--quiet", "--slots", "64", "--queue", "4096", "--ctx", str(o.context), models=(o.stub or o.model,))
+    server = serving.Server("--quiet", "--slots", "64", "--queue", "4096", "--ctx", str(o.context), models=(o.model,))
     server.post("/v1/completions", bodies(1)[0])
     base, most, done = traffic.resident(server)[0], 0, threading.Event()
 
@@ -135,7 +135,6 @@ def main():
     p.add_argument("what", nargs="+", choices=runs)
     p.add_argument("--irori", required=True, metavar="PATH")
     p.add_argument("--model", default=str(ROOT / "models" / "irori-tiny-f16.gguf"), metavar="FILE")
-    p.add_argument("--stub", metavar="FILE", help="streams: a model that costs nearly nothing, to load the server rather than the engine")
     p.add_argument("--clients", type=int, default=200, help="streams: clients at once; a tenth never read")
     p.add_argument("--seconds", type=float, default=60, help="streams: new answers begin until then")
     p.add_argument("--context", type=int, default=512, help="streams: tokens of each")
