@@ -48,6 +48,8 @@ look() {
             need libedit-dev header editline/readline.h
             need libmicrohttpd-dev header microhttpd.h
             need libsqlite3-dev header sqlite3.h
+            need libcurl4-gnutls-dev header curl/curl.h
+            need nettle-dev header nettle/sha2.h
             need libcmocka-dev header cmocka.h
             ;;
         check)
@@ -81,6 +83,8 @@ translate() {
     dnf:libedit-dev) echo libedit-devel ;;
     dnf:libmicrohttpd-dev) echo libmicrohttpd-devel ;;
     dnf:libsqlite3-dev) echo sqlite-devel ;;
+    dnf:libcurl4-gnutls-dev) echo libcurl-devel ;;
+    dnf:nettle-dev) echo nettle-devel ;;
     dnf:libcmocka-dev) echo libcmocka-devel ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
     pacman:libc6-dev) echo glibc ;;
@@ -95,6 +99,8 @@ translate() {
     pacman:libedit-dev | brew:libedit-dev) echo libedit ;;
     pacman:libmicrohttpd-dev | brew:libmicrohttpd-dev) echo libmicrohttpd ;;
     pacman:libsqlite3-dev | brew:libsqlite3-dev) echo sqlite ;;
+    pacman:libcurl4-gnutls-dev | brew:libcurl4-gnutls-dev) echo curl ;;
+    pacman:nettle-dev | brew:nettle-dev) echo nettle ;;
     pacman:libcmocka-dev | brew:libcmocka-dev) echo cmocka ;;
     *) echo "$2" ;;
     esac

@@ -351,7 +351,7 @@ static bool keep(ask *a, ask_choice *c, err *e)
     json_key(&w, "input");
     json_raw(&w, input ? input : "[]", input ? strlen(input) : 2);
     json_end(&w);
-    bool good = !b.failed && messages && !store_put(a->s->store, "response", a->id, b.data, b.len, e);
+    bool good = !b.failed && messages && !shelf_put(a->s->shelf, "response", a->id, b.data, b.len, e);
     free(messages);
     free(input);
     buf_done(&b);
@@ -447,7 +447,7 @@ static json_t *read_input(ask *a, fields *f)
     err e;
     if (instructions)
         json_array_append_new(messages, json_pack("{s:s,s:s}", "role", "system", "content", instructions));
-    if (o->previous && store_get(a->s->store, "response", o->previous, &kept, &e))
+    if (o->previous && shelf_get(a->s->shelf, "response", o->previous, &kept, &e))
         fields_wrong(f, "previous_response_id", "%s", e.msg);
     json_array_foreach(json_object_get(kept, "messages"), i, item)
     {
@@ -552,7 +552,7 @@ void route_response_get(incoming *c)
         answer_error(c->r, c->family, 404, NULL, NULL, "there is no %.200s here", http_path(c->r));
         return;
     }
-    if (store_get(c->s->store, "response", id, &kept, &e)) {
+    if (shelf_get(c->s->shelf, "response", id, &kept, &e)) {
         answer_error(c->r, c->family, status_of(e.code), NULL, "response_id", "%s", e.msg);
         return;
     }
@@ -571,7 +571,7 @@ void route_response_get(incoming *c)
 void route_response_delete(incoming *c)
 {
     err e;
-    if (store_delete(c->s->store, "response", c->rest, &e))
+    if (shelf_delete(c->s->shelf, "response", c->rest, &e))
         answer_error(c->r, c->family, status_of(e.code), NULL, "response_id", "%s", e.msg);
     else
         answer_value(c->r, 200,

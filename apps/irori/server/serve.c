@@ -102,7 +102,7 @@ static int start(server *s, const serve_options *o, const http_options *h, err *
     char folder[900], path[1024];
     bool has = state_folder(folder, sizeof folder) && os_make_dirs(folder);
     snprintf(path, sizeof path, "%s/server.sqlite", folder);
-    int rc = store_open(&s->store, has ? path : NULL, e);
+    int rc = shelf_open(&s->shelf, has ? path : NULL, e);
     if (!rc)
         rc = models_new(&s->models, &o->models, e);
     if (!rc)
@@ -158,7 +158,7 @@ int serve(const serve_options *o, err *e)
     http_stop(s.http);
     sessions_free(s.sessions);
     models_free(s.models);
-    store_close(s.store);
+    shelf_close(s.shelf);
     mem_free(cert);
     mem_free(key);
     return rc;

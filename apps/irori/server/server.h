@@ -8,7 +8,7 @@
 #include "server/fields.h"
 #include "server/http.h"
 #include "server/models.h"
-#include "server/store.h"
+#include "server/shelf.h"
 
 typedef struct server_options {
     const char *host, *api_key;  // NULL: loopback; none
@@ -23,7 +23,7 @@ typedef struct server {
     http_server *http;
     models *models;
     sessions *sessions;
-    store *store;
+    shelf *shelf;
     double started;
     int64_t started_at;                 // seconds since 1970
     atomic_uint_least64_t answered[6];  // by hundreds of the status

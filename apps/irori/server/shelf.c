@@ -1,21 +1,21 @@
-// See store.h. One connection behind a lock: what is kept is small, and written once an answer.
-#include "server/store.h"
+// See shelf.h. One connection behind a lock: what is kept is small, and written once an answer.
+#include "server/shelf.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
 
-struct store {
+struct shelf {
     pthread_mutex_t lock;
     sqlite3 *db;
     sqlite3_stmt *put, *get, *drop;
 };
 
-static int failed(store *s, err *e)
+static int failed(shelf *s, err *e)
 {
     return err_set(e, ST_IO, "the server's state: %s", s->db ? sqlite3_errmsg(s->db) : "no memory");
 }
 
-int store_open(store **out, const char *path, err *e)
+int shelf_open(shelf **out, const char *path, err *e)
 {
     static const char schema[] =
         "PRAGMA journal_mode = WAL;"
@@ -23,7 +23,7 @@ int store_open(store **out, const char *path, err *e)
         "CREATE TABLE IF NOT EXISTS kept (kind TEXT NOT NULL, id TEXT NOT NULL, at INTEGER "
         "NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;";
     *out = NULL;
-    store *s = mem_calloc(MEM_OTHER, 1, sizeof *s);
+    shelf *s = mem_calloc(MEM_OTHER, 1, sizeof *s);
     if (!s)
         return err_set(e, ST_NOMEM, "no memory for the server's state");
     pthread_mutex_init(&s->lock, NULL);
@@ -37,14 +37,14 @@ int store_open(store **out, const char *path, err *e)
         failed(s, e);
         if (path && e)
             err_prefix(e, "%s", path);
-        store_close(s);
+        shelf_close(s);
         return ST_IO;
     }
     *out = s;
     return ST_OK;
 }
 
-void store_close(store *s)
+void shelf_close(shelf *s)
 {
     if (!s)
         return;
@@ -64,7 +64,7 @@ static void bind(sqlite3_stmt *q, const char *kind, const char *id)
     sqlite3_bind_text(q, 2, id, -1, SQLITE_STATIC);
 }
 
-int store_put(store *s, const char *kind, const char *id, const char *json, size_t n, err *e)
+int shelf_put(shelf *s, const char *kind, const char *id, const char *json, size_t n, err *e)
 {
     pthread_mutex_lock(&s->lock);
     bind(s->put, kind, id);
@@ -76,7 +76,7 @@ int store_put(store *s, const char *kind, const char *id, const char *json, size
     return rc;
 }
 
-int store_get(store *s, const char *kind, const char *id, json_t **out, err *e)
+int shelf_get(shelf *s, const char *kind, const char *id, json_t **out, err *e)
 {
     *out = NULL;
     pthread_mutex_lock(&s->lock);
@@ -94,7 +94,7 @@ int store_get(store *s, const char *kind, const char *id, json_t **out, err *e)
     return rc;
 }
 
-int store_delete(store *s, const char *kind, const char *id, err *e)
+int shelf_delete(shelf *s, const char *kind, const char *id, err *e)
 {
     pthread_mutex_lock(&s->lock);
     bind(s->drop, kind, id);
