@@ -225,6 +225,11 @@ IRORI_API int irori_session_sample(irori_session *s, int32_t *id, float *logprob
 // One more token for each of n different sessions of one model, in one pass.
 IRORI_API int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size_t n,
                                   irori_error *error);
+// Runs and keeps the tokens; for each ids[i] with i >= first, in order, the callback gets the logits after it,
+// [vocabulary], which it may read until it returns. After a failure some calls may have been made.
+typedef void irori_logits_fn(void *ctx, size_t i, const float *logits);
+IRORI_API int irori_session_add_each(irori_session *s, const int32_t *ids, size_t count, size_t first,
+                                     irori_logits_fn *take, void *ctx, irori_error *error);
 // log p(ids[i] | session, ids[0..i)) for i >= first, into logprob[i - first]; runs and keeps the tokens. first >= 1
 // unless the session already holds tokens.
 IRORI_API int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first,

@@ -37,7 +37,7 @@ typedef struct cli_options {
     uint64_t seed;
     const char *pp, *tg, *depth, *batch;
     int repetitions;
-    const char *type, *imatrix, *plot;
+    const char *type, *imatrix, *plot, *base;
     bool csv;
     // Of `serve`:
     const char *models[CLI_MODELS];
@@ -138,8 +138,9 @@ int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_embed(const cli_options *o);
 int cmd_rerank(const cli_options *o);
 int cmd_eval(const cli_options *o);
-int cli_eval_bpw(const cli_options *o);                         // eval_bpw.c
-int eval_kv(const cli_options *o, const char *text, size_t n);  // eval_kv.c
+int cli_eval_bpw(const cli_options *o);                                                         // eval_bpw.c
+int cli_eval_kl(const cli_options *o, irori_model *m, const char *text, size_t n, size_t ctx);  // eval_kl.c
+int eval_kv(const cli_options *o, const char *text, size_t n);                                  // eval_kv.c
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
 int cmd_convert(const cli_options *o);

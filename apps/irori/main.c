@@ -48,10 +48,12 @@ const cli_command cli_commands[] = {
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
-    {"eval", "ppl|bpw|kv MODEL", "perplexity; tables over bit widths and KV policies",
-     "file json csv plot imatrix chunks repetitions " MODEL_OPTIONS,
+    {"eval", "ppl|kl|bpw|kv MODEL",
+     "perplexity, loss against another model; tables over bit widths and KV policies",
+     "file base json csv plot imatrix chunks repetitions " MODEL_OPTIONS,
      "ppl: the text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
-     "incomplete window is dropped. bpw: MODEL (F16, BF16 or F32) is quantized in eight ways into a temporary file; each "
+     "incomplete window is dropped. kl: the same predictions beside those of --base, the model that MODEL was made from "
+     "say: perplexities, their difference with its standard error, and the KL divergence from the base. bpw: MODEL (F16, BF16 or F32) is quantized in eight ways into a temporary file; each "
      "is measured for size, speed, memory and energy, and compared with MODEL token by token over --chunks windows "
      "(default 4) of --ctx tokens (default 256). kv: a table of policies (or that of --kv) against F16, over the first "
      "windows of --ctx tokens (default 2048), as many as --repetitions says.",
@@ -138,6 +140,7 @@ const cli_option cli_option_table[] = {
     {"no-guess", 0, CLI_FLAG, AT(no_guess), NULL, "run every token by itself: the same answer, later", 0, 0},
     {"oracle", 0, CLI_FLOAT, AT(oracle), "A", "bench spec: guesses that are right with probability A", 0, 1},
     {"output", 'o', CLI_TEXT, AT(output), "FILE", "the file to write", 0, 0},
+    {"base", 0, CLI_TEXT, AT(base), "FILE", "eval kl: the model to compare with", 0, 0},
     {"csv", 0, CLI_FLAG, AT(csv), NULL, "eval bpw: the table as comma-separated values", 0, 0},
     {"plot", 0, CLI_TEXT, AT(plot), "FILE", "eval bpw, kv: draw the table as SVG into a file", 0, 0},
     {"chunks", 0, CLI_INT, AT(chunks), "N", "most windows of the text to run (default: all)", 1, 1 << 28},

@@ -65,11 +65,52 @@ int irori_sessions_step(irori_session *const *sessions, const int32_t *ids, size
     return rc;
 }
 
+int irori_session_add_each(irori_session *s, const int32_t *ids, size_t count, size_t first,
+                           irori_logits_fn *take, void *ctx, irori_error *error)
+{
+    err *e = api_err(error);
+    atomic_store(&s->cancel, false);
+    int rc = api_check_fits(s, ids, count, e);
+    if (rc)
+        return rc;
+    size_t vocab = (size_t)api_vocab(s->m);
+    for (size_t at = 0; at < count;) {
+        bool wanted = at >= first;
+        size_t n = wanted ? (size_t)s->m->engine.outputs : MIN(first - at, (size_t)s->m->engine.batch);
+        n = MIN(n, count - at);
+        // The logits after the last token are the session's, wanted or not.
+        const float *logits;
+        api_row row = {s, ids + at, (int)n, wanted ? (int)n : at + n == count};
+        rc = api_run(s->m, &row, 1, &logits, e);
+        if (rc)
+            return rc;
+        for (size_t i = 0; wanted && i < n; i++)
+            take(ctx, at + i, logits + i * vocab);
+        at += n;
+    }
+    api_grammar_restart(s);
+    return ST_OK;
+}
+
+typedef struct scoring {
+    const int32_t *ids;
+    size_t count, first;
+    int vocab;
+    double *logprob;
+} scoring;
+
+// The logits after ids[i] give the probability of ids[i + 1].
+static void score_next(void *ctx, size_t i, const float *logits)
+{
+    const scoring *w = ctx;
+    if (i + 1 < w->count)
+        w->logprob[i + 1 - w->first] = samp_logprob(logits, w->vocab, w->ids[i + 1]);
+}
+
 int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size_t first, double *logprob,
                         irori_error *error)
 {
     err *e = api_err(error);
-    atomic_store(&s->cancel, false);
     if (first == 0 && s->count == 0)
         return err_set(e, ST_INVALID,
                        "the first token of an empty session has no probability; first must be 1");
@@ -78,28 +119,10 @@ int irori_session_score(irori_session *s, const int32_t *ids, size_t count, size
     int rc = api_check_fits(s, ids, count, e);
     if (rc)
         return rc;
-    int vocab = api_vocab(s->m);
+    scoring w = {ids, count, first, api_vocab(s->m), logprob};
     if (first == 0 && count)
-        logprob[0] = samp_logprob(s->logits, vocab, ids[0]);
-    // Row i gives the probabilities of ids[i + 1]: rows from first - 1 on are wanted, the last one for the session.
-    size_t wanted = first ? first - 1 : 0;
-    for (size_t at = 0; at < count;) {
-        size_t n = at < wanted ? MIN(wanted - at, (size_t)s->m->engine.batch) : (size_t)s->m->engine.outputs;
-        n = MIN(n, count - at);
-        bool scored = at >= wanted || at + n == count;
-        const float *logits;
-        api_row row = {s, ids + at, (int)n, at >= wanted ? (int)n : scored};
-        rc = api_run(s->m, &row, 1, &logits, e);
-        if (rc)
-            return rc;
-        for (size_t i = 0; at >= wanted && i < n; i++)
-            if (at + i + 1 < count)
-                logprob[at + i + 1 - first] = samp_logprob(logits + i * (size_t)vocab, vocab,
-                                                           ids[at + i + 1]);
-        at += n;
-    }
-    api_grammar_restart(s);
-    return ST_OK;
+        logprob[0] = samp_logprob(s->logits, w.vocab, ids[0]);
+    return irori_session_add_each(s, ids, count, first ? first - 1 : 0, score_next, &w, error);
 }
 
 // Gives the text that token `id` completes to the callback; false to stop.

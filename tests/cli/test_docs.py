@@ -70,7 +70,7 @@ class Completion(cli.Case):
         self.assertEqual(self.complete("info", "--temp"), [])
         self.assertEqual(self.complete("completion", "z"), ["zsh"])
         self.assertEqual(self.complete("help", "ch"), ["chat"])
-        self.assertEqual(self.complete("eval", ""), ["ppl", "bpw", "kv"])
+        self.assertEqual(self.complete("eval", ""), ["ppl", "kl", "bpw", "kv"])
         self.assertEqual(self.complete("run", ""), [])  # the shell's own file names
 
     def parses(self, shell):

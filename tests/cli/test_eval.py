@@ -1,4 +1,4 @@
-"""irori eval ppl."""
+"""irori eval."""
 import math
 
 import cli
@@ -21,6 +21,32 @@ class Eval(cli.Case):
         self.assertRegex(out, r"^perplexity \d+\.\d{4} ")
         self.assertEqual(err, "")
 
+    def test_kl(self):
+        path, q4 = self.file("text", TEXT), str(self.folder / "q4.gguf")
+        draft = str(cli.SOURCE / "models" / "irori-tiny-draft-f16.gguf")
+        words = ("--base", cli.MODEL, "--file", path, "--ctx", "64")
+        same = self.json("eval", "kl", cli.MODEL, *words)
+        ppl = self.json("eval", "ppl", cli.MODEL, "--file", path, "--ctx", "64")
+        self.assertEqual(same["scored"], ppl["scored"])
+        self.assertAlmostEqual(same["ppl"], ppl["ppl"], places=6)
+        self.assertAlmostEqual(same["ppl_base"], ppl["ppl"], places=6)
+        self.assertEqual((same["kl"], same["nll_difference"], same["nll_difference_error"], same["same_token"]),
+                         (0, 0, 0, 1))
+        self.irori("quantize", cli.MODEL, q4, "--type", "Q4_0")
+        r = self.json("eval", "kl", q4, *words)
+        self.assertAlmostEqual(r["nll_difference"], math.log(r["ppl"] / r["ppl_base"]), places=9)
+        self.assertTrue(0 < r["kl_error"] < r["kl"], r)
+        self.assertTrue(0 < r["nll_difference_error"] and 0.5 < r["same_token"] < 1, r)
+        back = self.json("eval", "kl", cli.MODEL, "--base", q4, *words[2:])
+        self.assertAlmostEqual(back["nll_difference"], -r["nll_difference"], places=12)
+        self.assertLess(self.json("eval", "kl", q4, *words, "--chunks", "1")["scored"], r["scored"])
+        out, _ = self.irori("eval", "kl", q4, *words)
+        self.assertRegex(out, r"(?m)^KL +0\.\d+ \+- ")
+        stories = str(cli.SOURCE / "tests" / "engine" / "data" / "gpt2.gguf")
+        self.fails("eval", "kl", cli.MODEL, "--base", stories, *words[2:], says="they must be the same")
+        self.fails("eval", "kl", cli.MODEL, *words[2:], status=2, says="--base is missing")
+        self.fails("eval", "kl", draft, "--base", str(self.folder / "none.gguf"), *words[2:], says="none.gguf")
+
     def test_bpw(self):
         draft = str(cli.SOURCE / "models" / "irori-tiny-draft-f16.gguf")
         path, plot = self.file("text", TEXT), str(self.folder / "plot.svg")
@@ -28,7 +54,7 @@ class Eval(cli.Case):
         r = self.json(*words, "--plot", plot)
         rows = {row["method"]: row for row in r["methods"]}
         self.assertEqual(list(rows), ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K"])
-        self.assertEqual(r["scored"], 32)
+        self.assertEqual(r["scored"], 31)
         self.assertIn(r["knee"], rows)
         for row in rows.values():
             self.assertGreaterEqual(row["kl"], 0)
@@ -43,7 +69,7 @@ class Eval(cli.Case):
 
     def test_bad_use(self):
         self.fails("eval", "ppl", cli.MODEL, status=2, says="--file")
-        self.fails("eval", "bleu", cli.MODEL, "--file", "x", status=2, says="allowed ppl, bpw")
+        self.fails("eval", "bleu", cli.MODEL, "--file", "x", status=2, says="allowed ppl, kl, bpw")
         self.fails("eval", "ppl", status=2, says="missing")
         self.fails("eval", "ppl", cli.MODEL, "--file", self.file("short", "a few words"), says="a window needs 512")
         self.fails("eval", "ppl", cli.MODEL, "--file", self.file("empty", ""), says="the text has 0 tokens")

@@ -1,4 +1,4 @@
-// irori eval: how well a model predicts a text (bpw: eval_bpw.c).
+// irori eval: how well a model predicts a text (bpw, kl, kv: eval_*.c).
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,10 +83,14 @@ int cmd_eval(const cli_options *o)
 {
     if (o->command && strcmp(o->command, "bpw") == 0)
         return cli_eval_bpw(o);
-    bool kv = o->command && strcmp(o->command, "kv") == 0;
-    if (!kv && (!o->command || strcmp(o->command, "ppl") != 0)) {
-        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl, bpw, kv\n",
+    bool kv = o->command && strcmp(o->command, "kv") == 0, kl = o->command && strcmp(o->command, "kl") == 0;
+    if (!kv && !kl && (!o->command || strcmp(o->command, "ppl") != 0)) {
+        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl, kl, bpw, kv\n",
                 o->command ? o->command : "");
+        return CLI_USAGE;
+    }
+    if (kl && !o->base) {
+        fprintf(stderr, "irori eval: --base is missing: the model to compare with\n");
         return CLI_USAGE;
     }
     if (!o->file) {
@@ -110,7 +114,7 @@ int cmd_eval(const cli_options *o)
     irori_model *m = NULL;
     int rc = cli_open(o, ctx, 0, &m);
     if (!rc)
-        rc = perplexity(o, m, text, n, (size_t)ctx);
+        rc = kl ? cli_eval_kl(o, m, text, n, (size_t)ctx) : perplexity(o, m, text, n, (size_t)ctx);
     irori_model_close(m);
     mem_free(text);
     return rc;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bpw.h"
+#include "compare.h"
 
 static const char *const methods[BPW_METHODS] = {"Q8_0", "Q6_K",   "Q5_K_M", "Q4_K_M",
                                                  "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K"};
@@ -71,71 +72,25 @@ static int measure_speed(const work *w, irori_model *m, bpw_row *r, irori_error 
     return rc;
 }
 
-static double log_sum(const float *x, int n)
-{
-    float top = x[0];
-    double sum = 0;
-    for (int i = 1; i < n; i++)
-        top = x[i] > top ? x[i] : top;
-    for (int i = 0; i < n; i++)
-        sum += exp((double)(x[i] - top));
-    return (double)top + log(sum);
-}
-
-// Adds the nats that q's distribution loses of p's: sum of p log(p / q).
-static double divergence(const float *p, const float *q, int n)
-{
-    double lp = log_sum(p, n), lq = log_sum(q, n), kl = 0;
-    for (int i = 0; i < n; i++) {
-        double a = (double)p[i] - lp, b = (double)q[i] - lq;
-        kl += exp(a) * (a - b);
-    }
-    return kl;
-}
-
-// Second halves of the windows, token by token through both models.
-static int compare_window(const work *w, irori_session *p, irori_session *q, size_t at, int vocab, bpw_row *r,
-                          irori_error *e)
-{
-    const int32_t *ids = w->ids + at * w->ctx;
-    size_t half = w->ctx / 2;
-    int rc = irori_session_truncate(p, 0, e);
-    if (!rc)
-        rc = irori_session_truncate(q, 0, e);
-    for (size_t i = 0; !rc && i + 1 < w->ctx; i = i ? i + 1 : half) {
-        size_t n = i ? 1 : half;
-        rc = irori_session_add(p, ids + i, n, e);
-        if (!rc)
-            rc = irori_session_add(q, ids + i, n, e);
-        if (rc)
-            break;
-        const float *a = irori_session_logits(p), *b = irori_session_logits(q);
-        int32_t next = ids[i + n];
-        r->kl += divergence(a, b, vocab);
-        r->nll += log_sum(b, vocab) - (double)b[next];
-        r->nll_original += log_sum(a, vocab) - (double)a[next];
-        r->scored++;
-    }
-    return rc;
-}
-
 static int compare_models(work *w, irori_model *m, int index, bpw_row *r, irori_error *e)
 {
     irori_session *p = NULL, *q = NULL;
     irori_model_info info;
+    compare_sums sums = {0};
     irori_model_get_info(m, &info);
     int rc = irori_session_new(&p, w->original, NULL, e);
     if (!rc)
         rc = irori_session_new(&q, m, NULL, e);
     for (size_t i = 0; !rc && i < w->windows; i++) {
-        rc = compare_window(w, p, q, i, info.vocabulary, r, e);
+        rc = compare_window(p, q, w->ids + i * w->ctx, w->ctx, info.vocabulary, &sums, e);
         cli_progress_step(&w->bar, (uint64_t)index * w->windows + i + 1, BPW_METHODS * w->windows);
     }
     irori_session_free(p);
     irori_session_free(q);
-    r->kl /= (double)r->scored;
-    r->nll /= (double)r->scored;
-    r->nll_original /= (double)r->scored;
+    r->scored = sums.n;
+    r->kl = compare_mean(sums.kl, sums.n);
+    r->nll = compare_mean(sums.nll, sums.n);
+    r->nll_original = compare_mean(sums.nll_base, sums.n);
     return rc;
 }
 
