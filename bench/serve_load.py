@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Loads `irori serve` and prints what it saw: many streams of which some are never read, many generations at once
-against one, clients that leave at any moment, kills. By hand; the short versions are tests/server/test_load.py.
+"""Loads `irori serve` and prints what it saw: many streams of which some are never read; the same with words that a
+stand-in for the model (tests/server/paced.c) gives at 20 a second; many generations at once against one; clients that
+leave at any moment; kills. By hand; the short versions are tests/server/test_load.py.
 
     bench/serve_load.py --irori build/release/irori streams throughput leave kill
+    bench/serve_load.py --irori build/release/irori paced --clients 1000 --seconds 600
     bench/serve_load.py --irori build/release/irori --peer "llama-server -m {model} --port {port} -np 16 -c 8192" throughput
 
 Traffic and server share the machine, so delays are those of both. Standard library only.
@@ -38,23 +40,52 @@ def bodies(tokens):
 def streams(o):
     server = serving.Server("--quiet", "--slots", "64", "--queue", "4096", "--ctx", str(o.context), models=(o.model,))
     server.post("/v1/completions", bodies(1)[0])
-    base, most, done = traffic.resident(server)[0], 0, threading.Event()
-
-    def watch():
-        nonlocal most
-        while not done.wait(.1):
-            most = max(most, traffic.resident(server)[0])
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    wrong, answers, waits, took = traffic.streams(server, bodies(o.tokens), o.clients, o.clients // 10, o.seconds)
-    done.set()
-    watcher.join()
+    with Watched(server) as memory:
+        wrong, answers, waits, took = traffic.streams(server, bodies(o.tokens), o.clients, o.clients // 10, o.seconds)
     left = traffic.held(server, 30)
     waits.sort()
     say("streams", clients=o.clients, unread=o.clients // 10, seconds=took, answers=answers, events=len(waits) + answers, wrong=len(wrong),
         events_a_second_each=(len(waits) + answers) / took / (o.clients - o.clients // 10), p50_ms=1e3 * waits[len(waits) // 2],
-        p99_ms=1e3 * waits[len(waits) * 99 // 100], longest_ms=1e3 * waits[-1], mb_above_base=(most - base) / 2**20, held_after=left)
+        p99_ms=1e3 * waits[len(waits) * 99 // 100], longest_ms=1e3 * waits[-1], mb_above_base=memory.mb(), held_after=left)
+    server.stop()
+
+
+class Watched:
+    """The most private memory of a server while it is worked with, above what it held before."""
+
+    def __init__(self, server):
+        self.server, self.base, self.most, self.done = server, traffic.resident(server)[0], 0, threading.Event()
+        self.watcher = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.done.wait(.1):
+            self.most = max(self.most, traffic.resident(self.server)[0])
+
+    def __enter__(self):
+        self.watcher.start()
+        return self
+
+    def __exit__(self, *why):
+        self.done.set()
+        self.watcher.join()
+
+    def mb(self):
+        return (self.most - self.base) / 2**20
+
+
+def paced(o):
+    server = serving.Server(models=(o.model,), pace=20)
+    traffic.paced(server, 2, 0, 2)
+    words, silent = int(o.seconds * 20), o.clients // 10
+    cpu = sum(os.times()[:2])
+    with Watched(server) as memory:
+        readers = traffic.paced(server, o.clients, silent, words)
+    with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as f:
+        server_cpu = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    late = sorted(x / 1e3 for r in readers for x in r.late)
+    say("paced", clients=o.clients, unread=silent, seconds=o.seconds, words=len(late), lost=sum(r.lost + (r.expected != words) for r in readers),
+        p50_ms=late[len(late) // 2], p99_ms=late[len(late) * 99 // 100], longest_ms=late[-1], mb_above_base=memory.mb(),
+        server_cpu=server_cpu / o.seconds, client_cpu=(sum(os.times()[:2]) - cpu) / o.seconds, connections_after=traffic.held(server, 30))
     server.stop()
 
 
@@ -130,13 +161,13 @@ def kill(o):
 
 
 def main():
-    runs = types.MappingProxyType({"streams": streams, "throughput": throughput, "leave": leave, "kill": kill})
+    runs = types.MappingProxyType({"streams": streams, "paced": paced, "throughput": throughput, "leave": leave, "kill": kill})
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", nargs="+", choices=runs)
     p.add_argument("--irori", required=True, metavar="PATH")
     p.add_argument("--model", default=str(ROOT / "models" / "irori-tiny-f16.gguf"), metavar="FILE")
-    p.add_argument("--clients", type=int, default=200, help="streams: clients at once; a tenth never read")
-    p.add_argument("--seconds", type=float, default=60, help="streams: new answers begin until then")
+    p.add_argument("--clients", type=int, default=200, help="streams, paced: clients at once; a tenth never read")
+    p.add_argument("--seconds", type=float, default=60, help="streams: new answers begin until then; paced: length of each answer")
     p.add_argument("--context", type=int, default=512, help="streams: tokens of each")
     p.add_argument("--tokens", type=int, default=100, help="streams, throughput: of an answer")
     p.add_argument("--rounds", type=int, default=3, help="throughput")

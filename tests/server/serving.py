@@ -13,6 +13,7 @@ import threading
 import unittest
 
 IRORI = os.environ.get("IRORI", "build/release/irori")
+PACED = os.environ.get("IRORI_PACED", str(pathlib.Path(IRORI).parent / "tests" / "server" / "server_paced"))
 SOURCE = pathlib.Path(os.environ.get("IRORI_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 DATA = pathlib.Path(os.environ.get("IRORI_DATA_DIR", SOURCE.parent / "shared" / "data"))
 MODEL = str(SOURCE / "models" / "irori-tiny-f16.gguf")
@@ -24,11 +25,13 @@ PATIENCE = float(os.environ.get("CLI_PATIENCE", 60))
 class Server:
     """A running server; `log` gathers its lines."""
 
-    def __init__(self, *words, models=(MODEL,), env=None):
+    def __init__(self, *words, models=(MODEL,), env=None, pace=0):
+        """`pace`: the stand-in of paced.c gives each answer that many words a second, in place of a model's."""
         self.home = tempfile.TemporaryDirectory()
         environment = {**os.environ, "XDG_STATE_HOME": self.home.name, **(env or {})}
+        usual = [IRORI, "serve", *models, "--port", "0", "--threads", "2", "--no-pin", *words]
         self.process = subprocess.Popen(
-            [IRORI, "serve", *models, "--port", "0", "--threads", "2", "--no-pin", *words],
+            [PACED, *models, str(pace)] if pace else usual,
             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment)
         self.log, self.port, self.scheme = [], None, "http"
         ready = threading.Event()

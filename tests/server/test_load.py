@@ -19,6 +19,16 @@ class Streams(serving.Case):
         self.assertEqual(traffic.held(self.server, serving.PATIENCE), {})
 
 
+class Paced(unittest.TestCase):
+    def test_no_word_is_lost_at_an_even_pace(self):
+        server = serving.Server(pace=20)
+        readers = traffic.paced(server, clients=150, silent=15, words=40)
+        left = traffic.held(server, serving.PATIENCE)
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual([(r.lost, r.expected) for r in readers], [(0, 40)] * 135)
+        self.assertEqual(left, {})
+
+
 class Leaving(serving.Case):
     words = ("--quiet", "--slots", "4", "--queue", "8", "--ctx", "512")
 

@@ -4,6 +4,7 @@ import http.client
 import json
 import random
 import re
+import select
 import selectors
 import signal
 import socket
@@ -168,6 +169,76 @@ def streams(server, bodies, clients, silent, seconds=0):
         s.socket.close()
     selector.close()
     return wrong, answers, waits, took
+
+
+WORD = re.compile(rb'"content":"(\d+):(\d+) "')
+
+
+class Paced:
+    """A client of paced.c's words: whether the next one is there, and how late."""
+
+    def __init__(self, port, data, reads):
+        self.expected, self.chunks, self.body, self.lost, self.late, self.over = 0, b"", b"", 0, [], False
+        self.head = False
+        self.socket = socket.socket()
+        if not reads:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(serving.PATIENCE)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.sendall(data)
+        self.socket.setblocking(False)
+
+    def take(self, piece, now):
+        """Bytes that came at `now` (microseconds)."""
+        self.chunks += piece
+        if not self.head:
+            head, end, rest = self.chunks.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self.head, self.chunks = head.startswith(b"HTTP/1.1 200"), rest
+        while True:
+            size, end, rest = self.chunks.partition(b"\r\n")
+            n = int(size, 16) if end else 0
+            if not end or len(rest) < n + 2:
+                break
+            self.body += rest[:n]
+            self.chunks = rest[n + 2:]
+            self.over = n == 0
+        if not self.body.endswith(b"\n\n"):
+            return
+        for number, told in WORD.findall(self.body):
+            self.lost += int(number) != self.expected
+            self.expected = int(number) + 1
+            self.late.append(now - int(told))
+        self.over = self.over or b"[DONE]" in self.body
+        self.body = b""
+
+
+def paced(server, clients, silent, words):
+    """`clients` streams of `words` words at once, of which `silent` never read. Gives the readers."""
+    data = request("/v1/chat/completions", chat("a", stream=True, max_tokens=words))
+    quiet = [Paced(server.port, data, False) for _ in range(silent)]
+    readers = [Paced(server.port, data, True) for _ in range(clients - silent)]
+    by_number, poll = {}, select.epoll()
+    for r in readers:
+        by_number[r.socket.fileno()] = r
+        poll.register(r.socket.fileno(), select.EPOLLIN)
+    while by_number:
+        ready = poll.poll(serving.PATIENCE)
+        if not ready:
+            break
+        came = []
+        for number, _ in ready:  # first all is taken, then looked at: a client of its own would not wait for the others
+            r = by_number[number]
+            came.append((r, r.socket.recv(65536), time.monotonic_ns() // 1000))
+        for r, piece, now in came:
+            r.take(piece, now)
+            if r.over or not piece:
+                del by_number[r.socket.fileno()]
+                r.socket.close()
+    for c in (*quiet, *by_number.values()):
+        c.socket.close()
+    return readers
 
 
 def leave(server, requests, count, seed, at_once=8):

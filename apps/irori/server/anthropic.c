@@ -226,8 +226,11 @@ static void messages_fail(ask *a, int status, const char *message)
     http_end(a->r);
 }
 
-static const ask_format messages_format = {messages_begin, messages_part, messages_end, messages_done,
-                                           messages_fail};
+static const ask_format messages_format = {.begin = messages_begin,
+                                           .part = messages_part,
+                                           .end = messages_end,
+                                           .done = messages_done,
+                                           .fail = messages_fail};
 
 // ---- Reading: their messages as OpenAI's ----
 

@@ -149,16 +149,17 @@ static ask_call *add_call(ask_choice *c)
     return call;
 }
 
-// A part of an answer: kept, and told by a stream.
+// A part of an answer: kept where it is needed later, and told by a stream.
 static void on_part(void *ctx, calls_part part, const char *p, size_t n)
 {
     ask_choice *c = ctx;
     ask *a = c->a;
     if (c->ended)
         return;
-    if (part == CALLS_TEXT)
+    bool keep = !a->stream || a->format->keeps;
+    if (keep && part == CALLS_TEXT)
         buf_add(&c->text, p, n);
-    else if (part == CALLS_REASONING)
+    else if (keep && part == CALLS_REASONING)
         buf_add(&c->reasoning, p, n);
     else if (part == CALLS_NAME && !add_call(c))
         c->text.failed = true;

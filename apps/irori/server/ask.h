@@ -41,6 +41,7 @@ typedef struct ask_format {
     void (*end)(ask *a, ask_choice *c);                     // of a stream: a choice is finished
     void (*done)(ask *a);                                   // the end of a stream; else the whole answer
     void (*fail)(ask *a, int status, const char *message);  // of a stream that has begun: then it ends
+    bool keeps;  // a stream's text and reasoning stay in its choices; else only its parts are told
 } ask_format;
 
 typedef enum ask_tools { ASK_AUTO, ASK_NONE, ASK_REQUIRED, ASK_NAMED } ask_tools;

@@ -10,10 +10,11 @@
 #include "server/own.h"
 
 enum {
-    STALL_SECONDS = 120,      // of a client that neither sends nor reads; then it is gone
-    UPLOAD_SECONDS = 300,     // for a whole body
-    LAST_SECONDS = 2,         // for clients to read their answers when the server stops
-    SLOW_BYTES = 256 * 1024,  // unread bytes of a stream from which its client is slow, down to a quarter
+    STALL_SECONDS = 120,     // of a client that neither sends nor reads; then it is gone
+    UPLOAD_SECONDS = 300,    // for a whole body
+    LAST_SECONDS = 2,        // for clients to read their answers when the server stops
+    SLOW_BYTES = 64 * 1024,  // unread bytes of a stream from which its client is slow, down to a quarter
+    BLOCK_BYTES = 4096,      // of a stream to a client that knows no chunks, at once
     MOST_HEADERS = 8
 };
 
@@ -256,7 +257,8 @@ static enum MHD_Result send_answer(http_request *r)
     struct MHD_Response *response;
     if (r->streaming) {
         atomic_fetch_add(&r->refs, 1);
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, r, drop_stream);
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, r,
+                                                     drop_stream);
         if (!response)
             atomic_fetch_sub(&r->refs, 1);
     } else {  // the bytes live as long as the request, which outlives its connection

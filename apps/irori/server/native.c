@@ -101,7 +101,8 @@ static void native_fail(ask *a, int status, const char *message)
     http_end(a->r);
 }
 
-static const ask_format native_format = {native_begin, native_part, native_end, native_done, native_fail};
+static const ask_format native_format = {
+    .begin = native_begin, .part = native_part, .end = native_end, .done = native_done, .fail = native_fail};
 
 static ask *read_native(incoming *c, fields *f)
 {

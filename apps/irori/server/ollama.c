@@ -165,7 +165,8 @@ static void ollama_fail(ask *a, int status, const char *message)
     http_end(a->r);
 }
 
-static const ask_format ollama_format = {ollama_begin, ollama_part, ollama_end, ollama_done, ollama_fail};
+static const ask_format ollama_format = {
+    .begin = ollama_begin, .part = ollama_part, .end = ollama_end, .done = ollama_done, .fail = ollama_fail};
 
 // ---- Reading ----
 

@@ -240,7 +240,8 @@ static void chat_done(ask *a)
     end_stream(a);
 }
 
-static const ask_format chat_format = {chat_begin, chat_part, chat_end, chat_done, fail_stream};
+static const ask_format chat_format = {
+    .begin = chat_begin, .part = chat_part, .end = chat_end, .done = chat_done, .fail = fail_stream};
 
 // ---- Reading ----
 
@@ -361,7 +362,8 @@ static void text_done(ask *a)
     answer_json(a->r, 200, &b);
 }
 
-static const ask_format text_format = {text_begin, text_part, text_end, text_done, fail_stream};
+static const ask_format text_format = {
+    .begin = text_begin, .part = text_part, .end = text_end, .done = text_done, .fail = fail_stream};
 
 void route_completions(incoming *c)
 {

@@ -396,8 +396,12 @@ static void response_done(ask *a)
     }
 }
 
-static const ask_format response_format = {response_begin, response_part, response_end, response_done,
-                                           response_fail};
+static const ask_format response_format = {.begin = response_begin,
+                                           .part = response_part,
+                                           .end = response_end,
+                                           .done = response_done,
+                                           .fail = response_fail,
+                                           .keeps = true};
 
 // ---- Reading: items as messages ----
 
