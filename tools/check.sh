@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the named stages, one line each with its time, and stops at the first that fails. What a stage prints goes
 # to build/log/STAGE.txt; of a failed one the end is shown.
-#   tools/check.sh STAGE...    test format layers werror fuzz asan tsan arm64
+#   tools/check.sh STAGE...    test format layers web werror fuzz asan tsan arm64
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/log
@@ -21,6 +21,13 @@ tests() {  # tests PRESET [ctest options...]
 stage_test() { make test FLAGS=-DIRORI_WERROR=ON; }
 stage_format() { git ls-files '*.[ch]' | xargs clang-format-14 --dry-run -Werror; }
 stage_layers() { python3 tools/check_layers.py && python3 tools/check_taste.py; }
+stage_web() {  # the committed bundle is what the sources give
+    if [ ! -d web/node_modules ]; then
+        echo "skipped: the page's npm packages are not installed (tools/page.sh)"
+        return 0
+    fi
+    (cd web && npm run -s check && npm run -s verify)
+}
 stage_werror() { build werror; }  # with clang; the stage "test" does it with gcc
 stage_asan() { build asan && tests asan -LE slow; }
 stage_tsan() { build tsan --target label_threads && tests tsan -L threads; }
@@ -48,6 +55,8 @@ for stage in "$@"; do
     fi
     n=$(sed -n 's/.*tests passed, 0 tests failed out of \([0-9]*\).*/\1/p' "$log" | tail -n 1)
     passed=$((passed + ${n:-0}))
-    printf '%-8s ok %5d s%s\n' "$stage" $(($(date +%s) - start)) "${n:+   $n tests passed}"
+    skipped=$(sed -n 's/^skipped: //p' "$log" | head -n 1)
+    [ "$stage" = web ] || skipped=""  # of the others, single tests
+    printf '%-8s ok %5d s%s\n' "$stage" $(($(date +%s) - start)) "${n:+   $n tests passed}${skipped:+   skipped: $skipped}"
 done
 echo "$passed tests passed, 0 failed, $(($(date +%s) - began)) s"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Checks for what a build needs and installs what is missing through the system's own package manager. With
 # everything in place it only looks, and touches no network.
-#   tools/deps.sh [build] [check]    build: compiler, build tools, libraries (the default); check: the extra tools
-#                                    of `make check` and .ci/run (Debian and Ubuntu only)
+#   tools/deps.sh [build] [check] [page]    build: compiler, build tools, libraries (the default); check: the extra
+#                                    tools of `make check` and .ci/run (Debian and Ubuntu only); page: a browser for
+#                                    the tests of the page
 set -eu
 
 groups="${*:-build}"
@@ -61,8 +62,11 @@ look() {
             need libc6-dev-arm64-cross arm_libc
             need qemu-user tool qemu-aarch64
             ;;
+        page)
+            need chromium tool chromium
+            ;;
         *)
-            echo "deps: unknown group '$group'; there are: build check" >&2
+            echo "deps: unknown group '$group'; there are: build check page" >&2
             exit 2
             ;;
         esac

@@ -42,8 +42,8 @@ typedef struct cli_options {
     // Of `serve`:
     const char *models[CLI_MODELS];
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;
-    const char *models_dir, *host, *api_key, *origins, *tls_cert, *tls_key;
-    bool always_on, log_prompts, quiet;
+    const char *models_dir, *host, *api_key, *origins, *tls_cert, *tls_key, *ui_dir;
+    bool always_on, log_prompts, quiet, no_ui;
     int chunks;
     float target_bpw;
 } cli_options;

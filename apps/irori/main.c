@@ -70,7 +70,7 @@ const cli_command cli_commands[] = {
      cmd_candidates},
     {"serve", "[MODEL...]", "serve models to OpenAI's, Ollama's and Anthropic's clients",
      "models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
-     "log-prompts quiet no-guess " LOAD_OPTIONS,
+     "log-prompts quiet ui-dir no-ui no-guess " LOAD_OPTIONS,
      "The first MODEL is the default and stays open; others are opened when asked for and closed when unused. Listens "
      "on this machine only; for another --host an API key is needed. docs/SERVER.md has the routes.",
      cmd_serve},
@@ -191,6 +191,8 @@ const cli_option cli_option_table[] = {
     {"tls-key", 0, CLI_TEXT, AT(tls_key), "FILE", "its private key (PEM)", 0, 0},
     {"log-prompts", 0, CLI_FLAG, AT(log_prompts), NULL, "write what clients send into the log", 0, 0},
     {"quiet", 'q', CLI_FLAG, AT(quiet), NULL, "no log of requests", 0, 0},
+    {"ui-dir", 0, CLI_TEXT, AT(ui_dir), "DIR", "serve the page from the files of this folder", 0, 0},
+    {"no-ui", 0, CLI_FLAG, AT(no_ui), NULL, "serve no page", 0, 0},
     {"json", 0, CLI_FLAG, AT(json), NULL, "the result as JSON on standard output", 0, 0},
     {"help", 'h', CLI_FLAG, AT(help), NULL, "help for the command", 0, 0},
 };

@@ -23,6 +23,8 @@ int cmd_serve(const cli_options *o)
         .origins = o->origins,
         .cert_file = o->tls_cert,
         .key_file = o->tls_key,
+        .ui_dir = o->ui_dir,
+        .no_ui = o->no_ui,
         .log_prompts = o->log_prompts,
         .quiet = o->quiet,
     };

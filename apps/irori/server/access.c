@@ -80,13 +80,14 @@ static bool is_listed(const char *list, const char *origin)
     return false;
 }
 
-static bool origin_allowed(const server *s, const char *origin)
+// host_header has passed: a page that this server itself serves is let in.
+static bool origin_allowed(const server *s, const char *origin, const char *host_header)
 {
     static const char *const apps[] = {"app://", "tauri://",
                                        "vscode-webview://"};  // pages of programs, not of sites
     char host[256];
     const char *at = strstr(origin, "://");
-    if (is_listed(s->o.origins, origin))
+    if (is_listed(s->o.origins, origin) || (at && strcasecmp(at + 3, host_header) == 0))
         return true;
     for (size_t i = 0; i < COUNT_OF(apps); i++)
         if (strncasecmp(origin, apps[i], strlen(apps[i])) == 0)
@@ -129,12 +130,13 @@ bool access_check(server *s, http_request *r)
                      host ? host : "");
         return false;
     }
-    if (origin && !origin_allowed(s, origin)) {
+    if (origin && !origin_allowed(s, origin, host)) {
         answer_error(r, f, 403, "forbidden_origin", NULL,
                      "pages of \"%.100s\" may not call this server; --origins lets them in", origin);
         return false;
     }
-    bool open = strcmp(http_path(r), "/health") == 0 || strcmp(http_method(r), "OPTIONS") == 0;
+    bool open = strcmp(http_path(r), "/health") == 0 || page_is_path(http_path(r)) ||
+                strcmp(http_method(r), "OPTIONS") == 0;
     if (!open && !has_key(s, r)) {
         http_add_header(r, "WWW-Authenticate", "Bearer");
         answer_error(r, f, 401, "invalid_api_key", NULL, "an API key is needed: Authorization: Bearer KEY");

@@ -251,6 +251,14 @@ static void drop_stream(void *cls)
     unref(cls);
 }
 
+static bool has_header(const http_request *r, const char *name)
+{
+    for (int i = 0; i < r->n_headers; i++)
+        if (strcmp(r->header[i][0], name) == 0)
+            return true;
+    return false;
+}
+
 // Without r->lock, which the stream's reader takes under the library's own: what is read here does not change any more.
 static enum MHD_Result send_answer(http_request *r)
 {
@@ -268,7 +276,8 @@ static enum MHD_Result send_answer(http_request *r)
     if (!response)
         return MHD_NO;
     MHD_add_response_header(response, "Connection", "close");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (!has_header(r, "Cache-Control"))
+        MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (r->type)
         MHD_add_response_header(response, "Content-Type", r->type);

@@ -59,6 +59,9 @@ static const route routes[] = {
     {"GET", "/metrics", route_metrics, false},
     {"GET", "/slots", route_slots, false},
     {"GET", "/props", route_props, false},
+    {"GET", "/ui", route_page, false},
+    {"GET", "/ui/", route_page, false},
+    {"GET", "/ui/", route_page, true},
     {"GET", "/", route_home, false},
 };
 

@@ -126,6 +126,8 @@ int serve(const serve_options *o, err *e)
     server s = {.o = {.host = o->host,
                       .api_key = o->api_key,
                       .origins = o->origins,
+                      .ui_dir = o->ui_dir,
+                      .no_ui = o->no_ui,
                       .log_prompts = o->log_prompts,
                       .quiet = o->quiet},
                 .started = os_seconds(),

@@ -12,7 +12,8 @@ typedef struct serve_options {
     const char *host;  // NULL: loopback
     int port, connections;
     const char *api_key, *origins, *cert_file, *key_file;
-    bool log_prompts, quiet;
+    const char *ui_dir;  // the page from this folder; NULL: from within the program
+    bool log_prompts, quiet, no_ui;
 } serve_options;
 
 // Serves until SIGINT or SIGTERM. The library's status, with *e filled.

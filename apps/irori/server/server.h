@@ -13,7 +13,8 @@
 typedef struct server_options {
     const char *host, *api_key;  // NULL: loopback; none
     const char *origins;         // further web pages that may call, separated by commas; NULL: none
-    bool log_prompts, quiet;
+    const char *ui_dir;          // folder of the page's files; NULL: those within the program
+    bool log_prompts, quiet, no_ui;
 } server_options;
 
 typedef struct sessions sessions;
@@ -63,6 +64,9 @@ void route_request(void *ctx, http_request *r);  // http_options.handle
 bool access_check(server *s, http_request *r);
 void access_cors(http_request *r);  // headers for a web page that may call
 
+// page.c: whether the path is of the page, whose files are no secret: they need no key.
+bool page_is_path(const char *path);
+
 // Routes, by file.
 route_fn route_chat, route_completions;                               // openai.c
 route_fn route_embeddings, route_ollama_embed, route_rerank;          // embed.c
@@ -74,8 +78,9 @@ route_fn route_completion, route_infill, route_tokenize, route_detokenize, route
     route_input_tokens;                         // native.c
 route_fn route_kv_policy, route_kv_policy_set;  // kv.c
 route_fn route_session_new, route_session_append, route_sessions, route_session,
-    route_session_delete;  // sessions.c
-route_fn route_home, route_health, route_models, route_model, route_metrics, route_slots,
+    route_session_delete;         // sessions.c
+route_fn route_page, route_home;  // page.c
+route_fn route_health, route_models, route_model, route_metrics, route_slots,
     route_props;  // state.c
 
 #endif

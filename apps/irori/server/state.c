@@ -6,12 +6,6 @@
 #include "server/sessions.h"
 #include "server/sse.h"
 
-void route_home(incoming *c)
-{
-    static const char text[] = "Ollama is running";  // what Ollama's clients look for
-    http_answer(c->r, 200, "text/plain; charset=utf-8", text, sizeof text - 1);
-}
-
 void route_health(incoming *c)
 {
     static const char text[] = "{\"status\":\"ok\"}";

@@ -1,0 +1,23 @@
+# Writes the files of FOLDER into the C file OUT as `page_files` (apps/irori/server/page.h): name, bytes, tag.
+#   cmake -DFOLDER=web/dist -DOUT=page_files.c -P embed.cmake
+# "NAME.gz" becomes NAME, kept compressed. The tag is of the content, so the same files give the same C file.
+file(GLOB_RECURSE files RELATIVE ${FOLDER} ${FOLDER}/*)
+list(SORT files)
+set(arrays "")
+set(table "")
+set(n 0)
+foreach(file ${files})
+  file(READ ${FOLDER}/${file} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  file(SHA256 ${FOLDER}/${file} tag)
+  string(SUBSTRING ${tag} 0 16 tag)
+  string(REGEX REPLACE "\\.gz$" "" name ${file})
+  set(gzip true)
+  if(name STREQUAL file)
+    set(gzip false)
+  endif()
+  string(APPEND arrays "static const unsigned char file_${n}[] = {${bytes}};\n")
+  string(APPEND table "    {\"${name}\", \"\\\"${tag}\\\"\", file_${n}, sizeof file_${n}, ${gzip}},\n")
+  math(EXPR n "${n} + 1")
+endforeach()
+file(WRITE ${OUT} "#include \"server/page.h\"\n\n${arrays}\nconst page_file page_files[] = {\n${table}};\nconst size_t page_file_count = ${n};\n")

@@ -1,0 +1,135 @@
+// What the tests of the page share: a real `irori serve` on the demo model, and the system's Chromium driven by
+// playwright-core (from web/node_modules). A test is `test(name, async ({ page, server }) => ...)`: it gets a fresh page.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { after, before, test as nodeTest } from "node:test";
+import { fileURLToPath } from "node:url";
+
+export const SOURCE = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+export const IRORI = process.env.IRORI ?? join(SOURCE, "build/release/irori");
+export const MODEL = join(SOURCE, "models/irori-tiny-f16.gguf");
+export const DRAFT = join(SOURCE, "models/irori-tiny-draft-f16.gguf");
+export const PATIENCE = Number(process.env.CLI_PATIENCE ?? 20) * 1000;
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+
+const fromWeb = createRequire(join(SOURCE, "web/package.json"));
+function load(name) {
+  try {
+    return fromWeb(name);
+  } catch {
+    return null;
+  }
+}
+const playwright = load("playwright-core");
+export const axeSource = load("axe-core")?.source;
+
+// Why the tests of the page cannot run here; "" when they can. run.mjs turns it into the status of a skip.
+export const missing = !CHROMIUM
+  ? "no Chromium here (Debian: apt install chromium)"
+  : !playwright || !axeSource
+    ? "playwright-core is not installed (npm ci in web/)"
+    : "";
+
+export class Server {
+  constructor(...words) {
+    this.words = words;
+    this.state = mkdtempSync(join(tmpdir(), "irori-page-"));
+  }
+
+  // Starts, or starts again on the port it had.
+  async start() {
+    const args = ["serve", MODEL, "--port", String(this.port ?? 0), "--threads", "2", "--no-pin", "--quiet", ...this.words];
+    this.process = spawn(IRORI, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_STATE_HOME: this.state } });
+    this.log = "";
+    await new Promise((done, fail) => {
+      this.process.stderr.on("data", (piece) => {
+        this.log += piece;
+        const found = /serving on http:\/\/.*:(\d+)/.exec(this.log);
+        if (found) {
+          this.port = Number(found[1]);
+          done();
+        }
+      });
+      this.process.once("exit", (code) => fail(new Error(`the server ended with ${code}: ${this.log}`)));
+    });
+    this.url = `http://127.0.0.1:${this.port}`;
+    return this;
+  }
+
+  async stop(signal = "SIGTERM") {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode;
+    const ended = new Promise((done) => this.process.once("exit", done));
+    this.process.kill(signal);
+    return ended;
+  }
+
+  remove() {
+    rmSync(this.state, { recursive: true, force: true });
+  }
+}
+
+// Declares tests that share a server and a browser; words are the server's options.
+export function suite({ words = [], viewport = { width: 1200, height: 800 }, locale = "en-US", colorScheme = "light" } = {}) {
+  const server = new Server(...words);
+  let browser;
+  before(async () => {
+    await server.start();
+    browser = await playwright.chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  });
+  after(async () => {
+    await browser?.close();
+    const code = await server.stop();
+    server.remove();
+    if (code !== 0) throw new Error(`the server ended with ${code}: ${server.log}`);
+  });
+
+  // options: of the browser's context. allow: a pattern of console messages that are expected.
+  const test = (name, run, { allow, ...options } = {}) =>
+    nodeTest(name, async () => {
+      const context = await browser.newContext({ viewport, locale, colorScheme, reducedMotion: "reduce", ...options });
+      context.setDefaultTimeout(PATIENCE);
+      const page = await context.newPage();
+      const wrong = [];
+      page.on("pageerror", (why) => wrong.push(String(why)));
+      page.on("console", (m) => {
+        if (m.type() === "error" && !allow?.test(m.text())) wrong.push(m.text());
+      });
+      page.on("request", (r) => {
+        const url = new URL(r.url());
+        if (url.protocol.startsWith("http") && url.host !== `127.0.0.1:${server.port}`) wrong.push(`asked another place: ${r.url()}`);
+      });
+      try {
+        await run({ page, context, server, browser });
+        if (wrong.length) throw new Error(`the browser complained:\n${wrong.join("\n")}`);
+      } finally {
+        await context.close();
+      }
+    });
+  return { server, test };
+}
+
+// Opens a panel, "chat" or "chat/ID".
+export async function openPanel(page, server, panel = "chat") {
+  await page.goto(`${server.url}/ui/#/${panel}`);
+  await page.locator(".reach[data-reach=online]").waitFor();
+  await page.locator("main .waiting").waitFor({ state: "detached" });
+}
+
+// Fails with every breach of WCAG 2.2 A and AA that axe finds.
+export async function checkAxe(page, what) {
+  await page.evaluate(axeSource); // by the debugger's protocol: the page's own policy would not let it in
+  const { violations } = await page.evaluate(() =>
+    globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }),
+  );
+  if (violations.length === 0) return;
+  const lines = violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${v.help}: ${n.target.join(" ")} ${n.any[0]?.message ?? ""}`));
+  throw new Error(`axe, ${what}:\n${lines.join("\n")}`);
+}
+
+// A picture for docs/, only when IRORI_PICTURES is set: pictures are made by the tests, and committed by a person.
+export async function picture(page, name) {
+  if (process.env.IRORI_PICTURES) await page.screenshot({ path: join(SOURCE, "docs/pictures", `${name}.png`) });
+}

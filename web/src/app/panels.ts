@@ -1,0 +1,23 @@
+// The panels of the page, in the order of its navigation. Each is loaded when it is first opened; its address is
+// #/<id>, and what stands behind that belongs to the panel.
+import { lazy, type ComponentType } from "react";
+import type { IconName } from "../ui/icons";
+import { defineText } from "./text";
+
+interface Panel {
+  id: PanelId;
+  icon: IconName;
+  view: ComponentType<PanelProps>;
+}
+
+export interface PanelProps {
+  rest: string; // the address behind #/<id>/, "" when there is none
+}
+
+export const panelNames = defineText({ chat: "Chat" }, { chat: "チャット" });
+
+export type PanelId = keyof typeof panelNames.en;
+
+export const panels: Panel[] = [
+  { id: "chat", icon: "chat", view: lazy(() => import("../chat/Chat")) },
+];

@@ -1,0 +1,3 @@
+export default function Chat() {
+  return <div className="panel-page">Chat</div>;
+}
