@@ -87,13 +87,15 @@ static bool origin_allowed(const server *s, const char *origin, const char *host
                                        "vscode-webview://"};  // pages of programs, not of sites
     char host[256];
     const char *at = strstr(origin, "://");
-    if (is_listed(s->o.origins, origin) || (at && strcasecmp(at + 3, host_header) == 0))
+    if (is_listed(s->o.origins, origin))
         return true;
     for (size_t i = 0; i < COUNT_OF(apps); i++)
         if (strncasecmp(origin, apps[i], strlen(apps[i])) == 0)
             return true;
     if (!at || (strncasecmp(origin, "http://", 7) != 0 && strncasecmp(origin, "https://", 8) != 0))
         return false;
+    if (strcasecmp(at + 3, host_header) == 0)
+        return true;
     if (!split_host(at + 3, strlen(at + 3), host, sizeof host))
         return false;
     return is_local_name(host) || (s->o.host && strcasecmp(host, s->o.host) == 0);
