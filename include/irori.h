@@ -355,11 +355,16 @@ IRORI_API int irori_profile_new(irori_profile **out, const char *json, size_t by
 IRORI_API void irori_profile_free(irori_profile *p);  // its talks must be freed before; NULL is allowed
 
 typedef struct irori_talk irori_talk;
-// A conversation of the profile's person. Runs what the profile says of them. m NULL: fall-backs only.
+// A conversation of the profile's person. m NULL: fall-backs only.
 IRORI_API int irori_talk_new(irori_talk **out, irori_model *m, const irori_profile *p, irori_error *error);
 IRORI_API void irori_talk_free(irori_talk *t);  // NULL is allowed
-// Something was said, by the person (me) or to them; run at once, so that little is left to do at the trigger.
+// Something was said, by the person (me) or to them; run at once, with the profile and the axes' tags, so that nothing is
+// left to run at the trigger. A conversation that failed to run (IRORI_LIMIT) is answered by fall-backs.
 IRORI_API int irori_talk_append(irori_talk *t, bool me, const char *text, irori_error *error);
+// The two halves of it, for those who have other work between: what was said is noted; the next `most` tokens of what was
+// noted and of the profile are run (0: all). *left: 0 when nothing is left to run.
+IRORI_API int irori_talk_note(irori_talk *t, bool me, const char *text, irori_error *error);
+IRORI_API int irori_talk_run(irori_talk *t, size_t most, size_t *left, irori_error *error);
 
 typedef struct irori_candidate {
     const char *text, *axis;  // until the next call on the talk
@@ -376,6 +381,8 @@ typedef struct irori_round {
     size_t avoid_count;
     float temperature;  // default 0.7
     uint64_t seed;      // 0: a new one
+    int tries;          // of a reply that comes out unfit, 1..8; default 3
+    // What was noted and not yet run (irori_talk_note) is run at the trigger, within the budget.
     // Text so far (last false: text and axis only), then each reply when it is final.
     void (*event)(void *ctx, int index, const irori_candidate *c, bool last);
     void *ctx;

@@ -83,7 +83,8 @@ static int talk(const cli_options *o, irori_model *m, const irori_profile *p)
     irori_talk *t;
     if (irori_talk_new(&t, m, p, &e))
         return cli_fail(&e);
-    if (o->text && irori_talk_append(t, false, o->text, &e))
+    size_t left;
+    if (o->text ? irori_talk_append(t, false, o->text, &e) : irori_talk_run(t, 0, &left, &e))
         fprintf(stderr, "irori: warning: %s; the model is left out\n", e.message);
     char *axes = o->axes ? mem_strndup(MEM_OTHER, o->axes, strlen(o->axes)) : NULL;
     int rc = CLI_FAILED;

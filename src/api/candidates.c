@@ -7,8 +7,11 @@
 struct irori_talk {
     const cand_profile *profile;
     irori_session *s;  // NULL: no model
-    buf messages;      // JSON array of the conversation
-    char *heard;       // what was said to the person last
+    cand_ahead *ahead;
+    int32_t *ids;  // what the session is to hold: the conversation up to where a reply begins
+    size_t n_ids;
+    buf messages;  // JSON array of the conversation
+    char *heard;   // what was said to the person last
     cand_cache cache;
     cand_reply last[CAND_MOST];  // of the last round
     int n_last;
@@ -50,13 +53,84 @@ static void add_message(buf *messages, const char *role, const char *text)
     buf_add_char(messages, ']');
 }
 
-// Runs the conversation up to where a reply begins.
-static int catch_up(irori_talk *t, irori_error *error)
+// The tokens the session is to hold from now on; what it shares with them stays.
+static int plan(irori_talk *t, irori_error *error)
 {
     if (t->messages.failed)
         return err_set(api_err(error), ST_NOMEM, "no memory for the conversation");
-    return t->s && t->messages.len ? irori_session_add_chat(t->s, t->messages.data, NULL, NULL, error)
-                                   : ST_OK;
+    irori_free(t->ids);
+    t->ids = NULL;
+    t->n_ids = 0;
+    if (!t->s || !t->messages.len)
+        return ST_OK;
+    cand_ahead_reset(t->ahead);
+    int rc = irori_chat_tokens(t->s->m, t->messages.data, NULL, NULL, true, &t->ids, &t->n_ids, error);
+    size_t same = 0;
+    while (same + 1 < t->n_ids && same < t->s->count && t->s->tokens[same] == t->ids[same])
+        same++;  // at least one token is run again: its logits are needed
+    int cut = irori_session_truncate(t->s, same, error);
+    if (!rc && !cut && t->n_ids > (size_t)t->s->m->engine.context)
+        rc = err_set(api_err(error), ST_LIMIT, "the conversation is %zu tokens, %d allowed; raise --ctx",
+                     t->n_ids, t->s->m->engine.context);
+    if (rc || cut) {
+        irori_free(t->ids);
+        t->ids = NULL;
+        t->n_ids = 0;
+    }
+    return rc ? rc : cut;
+}
+
+static bool all_run(const irori_talk *t)
+{
+    return t->ids && t->s->count == t->n_ids && irori_session_logits(t->s);
+}
+
+// Runs the next `most` tokens of the conversation; 0: all.
+static int run_some(irori_talk *t, size_t most, irori_error *error)
+{
+    const int32_t *ids = t->ids + t->s->count;
+    size_t n = t->n_ids - t->s->count, known;
+    int rc = irori_session_add_known(t->s, ids, n, &known, error);
+    n -= known;
+    return rc ? rc : irori_session_add(t->s, ids + known, most ? MIN(most, n) : n, error);
+}
+
+int irori_talk_run(irori_talk *t, size_t most, size_t *left, irori_error *error)
+{
+    int axes[CAND_AXES], rc = ST_OK;
+    *left = 0;
+    if (!t->ids)
+        return ST_OK;
+    if (!all_run(t)) {
+        rc = run_some(t, most, error);
+        // The tags come with the next call.
+        *left = t->n_ids - t->s->count + (most > 0);
+        if (rc || *left)
+            return rc;
+    }
+    for (int i = 0; i < t->profile->n_axes; i++)
+        axes[i] = i;
+    // Without room for all tags a round runs those it needs.
+    if (!api_keep_logits(t->s->m, NULL))
+        cand_ahead_run(t->ahead, t->s->seq, axes, t->profile->n_axes, NULL, NULL, NULL);
+    return ST_OK;
+}
+
+// Runs what is left before the deadline. False: there is no model, or it was not ready in time.
+static bool catch_up(irori_talk *t, double deadline, err *why)
+{
+    int rc = ST_OK;
+    if (!t->ids)
+        return false;
+    t->s->until = deadline;
+    if (!all_run(t))
+        rc = run_some(t, 0, (irori_error *)(void *)why);
+    t->s->until = 0;
+    if (!rc)
+        rc = api_keep_logits(t->s->m, why);
+    if (rc == ST_CANCELED)
+        err_set(why, rc, "what was said last was not read within the budget");
+    return !rc;
 }
 
 int irori_talk_new(irori_talk **out, irori_model *m, const irori_profile *p, irori_error *error)
@@ -68,13 +142,14 @@ int irori_talk_new(irori_talk **out, irori_model *m, const irori_profile *p, iro
     t->profile = inner(p);
     buf_init(&t->messages);
     int rc = m ? irori_session_new(&t->s, m, NULL, error) : ST_OK;
+    if (m && !rc)
+        rc = cand_ahead_new(&t->ahead, &m->engine, m->tok, t->profile, api_err(error));
     if (!rc && *t->profile->about) {
         add_message(&t->messages, "system", t->profile->about);
-        // Some templates want a first question; the profile is read with it then.
         if (t->messages.failed)
             rc = err_set(api_err(error), ST_NOMEM, "no memory for the profile");
-        else if (catch_up(t, NULL) && t->s)
-            irori_session_truncate(t->s, 0, NULL);
+        else
+            plan(t, NULL);  // some templates want a first question; the profile is read with it then
     }
     if (rc) {
         irori_talk_free(t);
@@ -88,14 +163,16 @@ void irori_talk_free(irori_talk *t)
 {
     if (!t)
         return;
+    cand_ahead_free(t->ahead);
     irori_session_free(t->s);
+    irori_free(t->ids);
     buf_done(&t->messages);
     cand_cache_done(&t->cache);
     mem_free(t->heard);
     mem_free(t);
 }
 
-int irori_talk_append(irori_talk *t, bool me, const char *text, irori_error *error)
+int irori_talk_note(irori_talk *t, bool me, const char *text, irori_error *error)
 {
     if (!me) {
         char *heard = mem_strndup(MEM_OTHER, text, strlen(text));
@@ -105,7 +182,14 @@ int irori_talk_append(irori_talk *t, bool me, const char *text, irori_error *err
         t->heard = heard;
     }
     add_message(&t->messages, me ? "assistant" : "user", text);
-    return catch_up(t, error);
+    return plan(t, error);
+}
+
+int irori_talk_append(irori_talk *t, bool me, const char *text, irori_error *error)
+{
+    size_t left;
+    int rc = irori_talk_note(t, me, text, error);
+    return rc ? rc : irori_talk_run(t, 0, &left, error);
 }
 
 static const char *source_name(cand_source s)
@@ -139,6 +223,8 @@ static int check(const irori_talk *t, const irori_round *r, cand_round *c, int *
     if (c->max_tokens < 1 || c->max_tokens > CAND_MOST_TOKENS)
         return err_set(e, ST_INVALID, "replies of %d tokens asked, allowed 1..%d", c->max_tokens,
                        CAND_MOST_TOKENS);
+    if (c->tries < 1 || c->tries > 8)
+        return err_set(e, ST_INVALID, "%d tries asked, allowed 1..8", c->tries);
     if (!(r->budget_ms >= 0 && r->budget_ms <= 3.6e6))
         return err_set(e, ST_INVALID, "budget of %g ms, allowed 0 (200) to an hour", r->budget_ms);
     if (!(c->temperature >= 0 && c->temperature <= 100))
@@ -186,6 +272,7 @@ int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, 
                     .n_avoid = r->avoid_count,
                     .temperature = r->temperature != 0 ? r->temperature : .7f,
                     .seed = r->seed ? r->seed : os_random_seed(),
+                    .tries = r->tries ? r->tries : 3,
                     .event = r->event ? tell : NULL,
                     .ctx = &told};
     err why = {0};
@@ -197,11 +284,8 @@ int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, 
         return err_set(api_err(error), ST_NOMEM, "no memory for a round");
     find_avoided(t, r, avoid_axes);
     c.avoid_axes = avoid_axes;
-    bool ready = t->s && irori_session_logits(t->s);  // what was said is run
-    if (ready)
-        rc = api_keep_logits(t->s->m, NULL);
-    t->n_last = cand_round_run(&c, t->s ? &t->s->m->engine : NULL, t->s ? t->s->m->tok : NULL,
-                               ready && !rc ? t->s->seq : NULL, t->last, &why);
+    bool ready = catch_up(t, c.deadline, &why);
+    t->n_last = cand_round_run(&c, t->ahead, ready ? t->s->seq : NULL, t->last, &why);
     mem_free(avoid_axes);
     for (int i = 0; i < t->n_last; i++)
         out[i] = shown(t, &t->last[i]);

@@ -57,6 +57,7 @@ struct irori_session {
     size_t grammar_from;  // tokens held when it began; each since is one step of it
     uint32_t *mask;       // [ceil(vocabulary / 32)] tokens allowed next, while there is a grammar
     atomic_bool cancel;
+    double until;  // a run past this point in time is stopped; 0: none
     // Guessed tokens that were run behind the session's own: it does not hold them yet, its sequence does.
     spec *spec;  // NULL: nothing is guessed
     int32_t ahead[SPEC_MOST];

@@ -202,9 +202,12 @@ typedef struct running {
 static bool canceled(void *ctx)
 {
     const running *r = ctx;
-    for (size_t i = 0; i < r->n; i++)
-        if (atomic_load_explicit(&r->rows[i].s->cancel, memory_order_relaxed))
+    for (size_t i = 0; i < r->n; i++) {
+        const irori_session *s = r->rows[i].s;
+        if (atomic_load_explicit(&s->cancel, memory_order_relaxed) ||
+            (s->until > 0 && os_seconds() > s->until))
             return true;
+    }
     return false;
 }
 

@@ -99,15 +99,26 @@ typedef struct cand_round {
     const int *avoid_axes;  // [n_avoid] their axes, -1 unknown
     float temperature;
     uint64_t seed;
+    int tries;  // of a row, 1 and more
     // Told of text so far (final false), of each reply (final true); may be NULL.
     void (*event)(void *ctx, int index, const cand_reply *r, bool final);
     void *ctx;
 } cand_round;
 
+// A conversation run ahead to where each axis's reply begins, behind its tag. Engine, tokenizer and profile are borrowed.
+typedef struct cand_ahead cand_ahead;
+int cand_ahead_new(cand_ahead **out, engine *x, const tok *t, const cand_profile *p,
+                   err *e);            // ST_NOMEM, ST_INVALID
+void cand_ahead_free(cand_ahead *a);   // NULL is allowed
+void cand_ahead_reset(cand_ahead *a);  // the conversation goes on: forgets what was run
+// Runs the tags of these axes, but for those that were since the reset, behind prefix, a sequence that ends where the
+// reply begins. cancel as in engine_step. Of a call that failed nothing is kept.
+int cand_ahead_run(cand_ahead *a, const kv_seq *prefix, const int *axes, int n, bool (*cancel)(void *ctx),
+                   void *ctx, err *e);
+
 // Fills out[r->n]; gives how many there are: fewer than wanted only when even the defaults are used up. prefix: a
-// sequence that ends where the reply begins; NULL: no model, fall-backs only. Whatever goes wrong with the model, the
-// fall-backs answer before the deadline; *e says what it was (code ST_OK: nothing).
-int cand_round_run(const cand_round *r, engine *x, const tok *t, const kv_seq *prefix, cand_reply *out,
-                   err *e);
+// sequence that ends where the reply begins, of which `ahead` is; NULL: no model, fall-backs only. Whatever goes wrong
+// with the model, the fall-backs answer before the deadline; *e says what it was (code ST_OK: nothing).
+int cand_round_run(const cand_round *r, cand_ahead *ahead, const kv_seq *prefix, cand_reply *out, err *e);
 
 #endif

@@ -18,24 +18,37 @@ bool cand_taken(const cand_round *r, const cand_reply *replies, const bool *have
 // The next best thing for an axis; false when all is taken.
 bool cand_fall_back(const cand_round *r, const cand_reply *replies, const bool *have, cand_reply *out);
 
+// ahead.c
+struct cand_ahead {
+    engine *x;
+    const tok *tok;
+    const cand_profile *profile;
+    tok_ids tag[CAND_AXES];
+    kv_seq *seq[CAND_AXES];  // ends behind the tag; NULL: not run
+    float *logits;           // [axes][vocabulary] after the tag
+};
+const float *cand_ahead_logits(const cand_ahead *a, int axis);
+
 // rows.c: replies made together.
 typedef struct cand_row {
-    const int32_t *tag;  // its forced start
-    int n_tag;
+    int axis;  // whose tag it begins behind
     samp *samp;
     bool complete;  // a whole sentence came out
     char *text;     // [sizeof cand_reply.text] what came out
     // While it runs:
     kv_seq *seq;
+    bool borrowed;  // seq is the axis's own, and goes back to what it was
+    int start;      // length of seq before the reply
     tok_stream stream;
     int32_t tokens[CAND_MOST_TOKENS];
     int n_tokens;
     bool running;
     buf made;
 } cand_row;
-// Runs rows until they end or the deadline. partial(ctx, row) after each token. ST_CANCELED: the deadline came in the middle of a
-// step.
-int cand_rows_run(engine *x, const tok *t, const kv_seq *prefix, cand_row *rows, int n, int max_tokens,
-                  double deadline, void (*partial)(void *ctx, int row), void *ctx, err *e);
+// Runs rows, whose axes were run ahead, until they end or the deadline. partial(ctx, row) after each token. ST_CANCELED:
+// the deadline came in the middle of a step.
+int cand_rows_run(cand_ahead *a, cand_row *rows, int n, int max_tokens, double deadline,
+                  void (*partial)(void *ctx, int row), void *ctx, err *e);
+bool cand_too_late(void *deadline);  // a double in os_seconds
 
 #endif

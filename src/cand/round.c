@@ -4,15 +4,12 @@
 
 #include "cand/own.h"
 
-enum { TRIES = 3 };  // of a row
-
 typedef struct making {
     const cand_round *r;
     cand_reply *replies;
     bool have[CAND_MOST];
     cand_row rows[CAND_MOST];
     int of[CAND_MOST];  // which reply a row of the present try makes
-    tok_ids tags[CAND_MOST];
 } making;
 
 static void tell(const making *m, int index, bool final)
@@ -87,38 +84,39 @@ static int sampler(const making *m, const engine *x, const tok *t, int index, in
 }
 
 // Makes rows for the replies that are missing; their number, or a failure.
-static int prepare(making *m, const engine *x, const tok *t, int attempt, err *e)
+static int prepare(making *m, const cand_ahead *a, int attempt, err *e)
 {
     int n = 0;
     for (int i = 0; i < m->r->n; i++) {
         if (m->have[i])
             continue;
-        const char *tag = m->r->profile->axes[m->replies[i].axis].tag;
         cand_row *row = &m->rows[n];
-        int rc = ST_OK;
-        if (m->tags[i].count == 0)
-            rc = tok_encode_append(t, &m->tags[i], tag, strlen(tag), 0, e);
         samp_free(row->samp);
         row->samp = NULL;
-        if (!rc)
-            rc = sampler(m, x, t, i, attempt, &row->samp, e);
+        int rc = sampler(m, a->x, a->tok, i, attempt, &row->samp, e);
         if (rc)
             return rc;
-        row->tag = m->tags[i].data;
-        row->n_tag = (int)m->tags[i].count;
+        row->axis = m->replies[i].axis;
+        row->complete = false;
         m->of[n++] = i;
     }
     return n;
 }
 
-static int make(making *m, engine *x, const tok *t, const kv_seq *prefix, err *e)
+static int make(making *m, cand_ahead *a, const kv_seq *prefix, err *e)
 {
     const cand_round *r = m->r;
-    for (int attempt = 0; attempt < TRIES && os_seconds() < r->deadline; attempt++) {
-        int n = prepare(m, x, t, attempt, e);
+    double deadline = r->deadline;
+    int axes[CAND_MOST];
+    for (int attempt = 0; attempt < r->tries && os_seconds() < deadline; attempt++) {
+        int n = prepare(m, a, attempt, e);
         if (n <= 0)
             return n;
-        int rc = cand_rows_run(x, t, prefix, m->rows, n, r->max_tokens, r->deadline, on_token, m, e);
+        for (int i = 0; i < n; i++)
+            axes[i] = m->rows[i].axis;
+        int rc = cand_ahead_run(a, prefix, axes, n, cand_too_late, &deadline, e);
+        if (!rc)
+            rc = cand_rows_run(a, m->rows, n, r->max_tokens, deadline, on_token, m, e);
         for (int i = 0; i < n; i++)
             if (!m->have[m->of[i]])  // cut off by the deadline, but for whole sentences
                 on_token(m, i);
@@ -141,16 +139,14 @@ static int gather(making *m)
     return n;
 }
 
-int cand_round_run(const cand_round *r, engine *x, const tok *t, const kv_seq *prefix, cand_reply *out,
-                   err *e)
+int cand_round_run(const cand_round *r, cand_ahead *ahead, const kv_seq *prefix, cand_reply *out, err *e)
 {
     static const char none[] = "";
     making m = {.r = r, .replies = out};
     char text[CAND_MOST][sizeof out->text];
-    int axes[CAND_MOST], rc = ST_OK;
+    int axes[CAND_MOST], rc;
     err unused = {0};
     e = e ? e : &unused;
-    e->code = ST_OK;
     cand_pick_axes(r, axes);
     for (int i = 0; i < r->n; i++) {
         out[i] = (cand_reply){.axis = axes[i]};
@@ -158,9 +154,7 @@ int cand_round_run(const cand_round *r, engine *x, const tok *t, const kv_seq *p
         memcpy(text[i], none, sizeof none);
         buf_init(&m.rows[i].made);
     }
-    if (prefix)
-        rc = make(&m, x, t, prefix, e);
-    if (!rc)
+    if (prefix && !(rc = make(&m, ahead, prefix, e)))
         *e = (err){0};
     for (int i = 0; i < r->n; i++) {
         cand_reply stand_in = {.axis = axes[i]};
@@ -172,7 +166,6 @@ int cand_round_run(const cand_round *r, engine *x, const tok *t, const kv_seq *p
     for (int i = 0; i < r->n; i++) {
         samp_free(m.rows[i].samp);
         buf_done(&m.rows[i].made);
-        tok_ids_done(&m.tags[i]);
     }
     return gather(&m);
 }

@@ -1,5 +1,5 @@
-// Replies made together: rows that fork from one sequence, begin with their tags and take each step side by side, so
-// that the shared past is read once a step.
+// Replies made together: rows that begin behind their axes' tags and take each step side by side, so that the shared past
+// is read once a step.
 #include <string.h>
 
 #include "cand/own.h"
@@ -65,49 +65,83 @@ static void take(cand_row *row, const tok *t, const float *logits, int max_token
         finish(row, false);
 }
 
-typedef struct clock_ctx {
-    double deadline;
-} clock_ctx;
-
-static bool too_late(void *ctx)
+bool cand_too_late(void *deadline)
 {
-    return os_seconds() > ((clock_ctx *)ctx)->deadline;
+    return os_seconds() > *(const double *)deadline;
 }
 
-static int start(const tok *t, const kv_seq *prefix, cand_row *rows, int n, err *e)
+// The row's sequence: the axis's own, which costs no copy of its last page, for the first row that asks; a fork for others.
+static int take_sequence(cand_ahead *a, cand_row *rows, int i, err *e)
+{
+    cand_row *row = &rows[i];
+    bool taken = false;
+    for (int k = 0; k < i; k++)
+        taken = taken || rows[k].axis == row->axis;
+    row->borrowed = !taken;
+    row->start = kv_seq_length(a->seq[row->axis]);
+    if (!taken) {
+        row->seq = a->seq[row->axis];
+        return ST_OK;
+    }
+    return kv_seq_fork(a->seq[row->axis], &row->seq, e);
+}
+
+static int start(cand_ahead *a, cand_row *rows, int n, err *e)
+{
+    int rc = ST_OK;
+    for (int i = 0; i < n; i++) {
+        cand_row *row = &rows[i];
+        row->n_tokens = 0;
+        row->complete = false;
+        row->running = true;
+        row->text[0] = 0;
+        row->seq = NULL;
+        buf_clear(&row->made);
+        tok_stream_init(&row->stream, a->tok, TOK_START);
+        rc = rc ? rc : take_sequence(a, rows, i, e);
+    }
+    return rc;
+}
+
+// Gives sequences back as they were before the reply.
+static void leave(cand_ahead *a, cand_row *rows, int n)
 {
     for (int i = 0; i < n; i++) {
-        rows[i].n_tokens = 0;
-        rows[i].complete = false;
-        rows[i].running = true;
-        rows[i].text[0] = 0;
-        buf_clear(&rows[i].made);
-        tok_stream_init(&rows[i].stream, t, TOK_START);
-        int rc = kv_seq_fork(prefix, &rows[i].seq, e);
-        if (rc)
-            return rc;
+        cand_row *row = &rows[i];
+        if (row->running)
+            finish(row, false);
+        // Where what was dropped of a page cannot come back, the tag is run again.
+        if (row->seq && row->borrowed && kv_seq_truncate(row->seq, row->start) == row->start)
+            row->seq = NULL;
+        if (row->seq && row->borrowed)
+            a->seq[row->axis] = NULL;
+        kv_seq_free(row->seq);
+        row->seq = NULL;
     }
-    return ST_OK;
 }
 
-static int step(engine *x, const tok *t, cand_row *rows, int n, bool first, int max_tokens, clock_ctx *clock,
+static void take_and_tell(cand_ahead *a, cand_row *rows, int i, const float *logits, int max_tokens,
+                          void (*partial)(void *ctx, int row), void *ctx)
+{
+    take(&rows[i], a->tok, logits, max_tokens);
+    partial(ctx, i);
+}
+
+static int step(cand_ahead *a, cand_row *rows, int n, int max_tokens, double deadline,
                 void (*partial)(void *ctx, int row), void *ctx, err *e)
 {
     engine_row er[CAND_MOST];
     int of[CAND_MOST], count = 0;
     for (int i = 0; i < n; i++)
         if (rows[i].running) {
-            const int32_t *last = &rows[i].tokens[rows[i].n_tokens ? rows[i].n_tokens - 1 : 0];
             of[count] = i;
-            er[count++] = first ? (engine_row){rows[i].seq, rows[i].tag, rows[i].n_tag, 1}
-                                : (engine_row){rows[i].seq, last, 1, 1};
+            er[count++] = (engine_row){rows[i].seq, &rows[i].tokens[rows[i].n_tokens - 1], 1, 1};
         }
     const float *logits;
-    int rc = engine_step(x, er, count, &logits, too_late, clock, e);
-    for (int i = 0; !rc && i < count; i++) {
-        take(&rows[of[i]], t, logits + (size_t)i * (size_t)x->model.params.vocab, max_tokens);
-        partial(ctx, of[i]);
-    }
+    int rc = engine_step(a->x, er, count, &logits, cand_too_late, &deadline, e);
+    for (int i = 0; !rc && i < count; i++)
+        take_and_tell(a, rows, of[i], logits + (size_t)i * (size_t)a->x->model.params.vocab, max_tokens,
+                      partial, ctx);
     return rc;
 }
 
@@ -119,23 +153,19 @@ static bool any_running(const cand_row *rows, int n)
     return false;
 }
 
-int cand_rows_run(engine *x, const tok *t, const kv_seq *prefix, cand_row *rows, int n, int max_tokens,
-                  double deadline, void (*partial)(void *ctx, int row), void *ctx, err *e)
+int cand_rows_run(cand_ahead *a, cand_row *rows, int n, int max_tokens, double deadline,
+                  void (*partial)(void *ctx, int row), void *ctx, err *e)
 {
-    clock_ctx clock = {deadline};
-    int rc = start(t, prefix, rows, n, e);
+    int rc = start(a, rows, n, e);
+    for (int i = 0; !rc && i < n && os_seconds() < deadline; i++)
+        take_and_tell(a, rows, i, cand_ahead_logits(a, rows[i].axis), max_tokens, partial, ctx);
     double took = 0;
     // A step that would not end in time is not begun.
-    for (bool first = true; !rc && any_running(rows, n) && os_seconds() + took < deadline; first = false) {
+    while (!rc && any_running(rows, n) && os_seconds() + took < deadline) {
         double began = os_seconds();
-        rc = step(x, t, rows, n, first, max_tokens, &clock, partial, ctx, e);
-        took = first ? 0 : os_seconds() - began;
+        rc = step(a, rows, n, max_tokens, deadline, partial, ctx, e);
+        took = os_seconds() - began;
     }
-    for (int i = 0; i < n; i++) {
-        if (rows[i].running)
-            finish(&rows[i], false);
-        kv_seq_free(rows[i].seq);
-        rows[i].seq = NULL;
-    }
+    leave(a, rows, n);
     return rc;
 }

@@ -162,7 +162,7 @@ static void without_a_model(void **state)
     r.cache = &cache;
     r.event = count_event;
     events = 0;
-    assert_int_equal(cand_round_run(&r, NULL, NULL, NULL, out, &e), 4);
+    assert_int_equal(cand_round_run(&r, NULL, NULL, out, &e), 4);
     assert_int_equal(events, 4);
     assert_string_equal(out[0].text, "Tea would be lovely.");
     assert_int_equal(out[0].source, CAND_SCENE);
@@ -170,13 +170,13 @@ static void without_a_model(void **state)
     // What was chosen before, to nearly the same question, comes first.
     assert_int_equal(cand_cache_add(&cache, "Would you like some tea now?", 0, "Only if there is cake."),
                      ST_OK);
-    assert_int_equal(cand_round_run(&r, NULL, NULL, NULL, out, &e), 4);
+    assert_int_equal(cand_round_run(&r, NULL, NULL, out, &e), 4);
     assert_string_equal(out[0].text, "Only if there is cake.");
     assert_int_equal(out[0].source, CAND_CACHE);
     const char *avoid[] = {"only if there is cake", "Tea would be lovely"};
     r.avoid = avoid;
     r.n_avoid = 2;
-    assert_int_equal(cand_round_run(&r, NULL, NULL, NULL, out, &e), 4);
+    assert_int_equal(cand_round_run(&r, NULL, NULL, out, &e), 4);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(out[i].source, CAND_DEFAULT);
         for (int j = 0; j < i; j++)
@@ -197,7 +197,7 @@ static void fewer_than_asked_when_all_is_used_up(void **state)
     cand_reply out[CAND_MOST];
     err e = {0};
     cand_round r = round_of(p, "", 4);
-    assert_int_equal(cand_round_run(&r, NULL, NULL, NULL, out, &e), 2);
+    assert_int_equal(cand_round_run(&r, NULL, NULL, out, &e), 2);
     assert_string_equal(out[0].text, "One here.");
     assert_string_equal(out[1].text, "Two there.");
     cand_profile_free(p);
