@@ -36,7 +36,9 @@ typedef struct cli_options {
     int top_k;
     uint64_t seed;
     const char *pp, *tg, *depth, *batch;
-    int repetitions;
+    int repetitions;  // 0: not given
+    bool full;
+    const char *report;
     const char *type, *imatrix, *plot, *base;
     bool csv;
     // Of `serve`:

@@ -41,10 +41,12 @@ const cli_command cli_commands[] = {
      "Each line of the file, or of standard input, is a document. They are printed best first, each behind its score "
      "(0..1) and its line number.",
      cmd_rerank},
-    {"bench", "[spec] MODEL", "measure speed and memory",
-     "pp tg depth batch repetitions memory n draft oracle json " MODEL_OPTIONS,
-     "pp: tokens a second of a prompt; tg: of generation. Every row is the median of the repetitions, with the least "
-     "and the most. --memory reports what the activation plan saves. bench spec compares generation with guesses and "
+    {"bench", "[spec|diff] MODEL", "measure speed and memory",
+     "pp tg depth batch full repetitions report memory n draft oracle json " MODEL_OPTIONS,
+     "pp: tokens a second of a prompt, and the wait for the first token; tg: of generation, and the wait between tokens. "
+     "A row is the median of its repetitions with the interval that holds it with 95 %. --full measures prompts of up "
+     "to 32,768 tokens, generation behind them, 4 and 16 answers at once, and cold and warm starts. --memory reports "
+     "what the activation plan saves. bench diff A B compares two files of --report. bench spec compares generation with guesses and "
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
@@ -129,7 +131,10 @@ const cli_option cli_option_table[] = {
     {"tg", 0, CLI_TEXT, AT(tg), "N,...", "tokens generated (default 128); 0: none", 0, 0},
     {"depth", 'd', CLI_TEXT, AT(depth), "N,...", "tokens already in the context (default 0)", 0, 0},
     {"batch", 0, CLI_TEXT, AT(batch), "N,...", "sequences at once, for tg (default 1)", 0, 0},
-    {"repetitions", 'r', CLI_INT, AT(repetitions), "N", "measurements of each row (default 3)", 1, 1000},
+    {"full", 0, CLI_FLAG, AT(full), NULL, "bench: the rows that reports quote, starts too", 0, 0},
+    {"repetitions", 'r', CLI_INT, AT(repetitions), "N",
+     "measurements of each row (default 3; bench: up to 30, as many as fit into 4 seconds)", 1, 1000},
+    {"report", 0, CLI_TEXT, AT(report), "FILE", "write a report to NAME.jsonl, NAME.md or NAME.html", 0, 0},
     {"memory", 0, CLI_FLAG, AT(memory), NULL, "report memory instead of speed", 0, 0},
     {"type", 0, CLI_TEXT, AT(type), "TYPE", "type or mix of the weights, Q4_K_M say", 0, 0},
     {"target-bpw", 0, CLI_FLOAT, AT(target_bpw), "B",

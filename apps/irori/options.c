@@ -20,8 +20,6 @@ void cli_defaults(cli_options *o)
                        .tg = "128",
                        .depth = "0",
                        .batch = "1",
-
-                       .repetitions = 3,
                        .port = 11434,
                        .slots = 8,
                        .keep_alive = 300};
@@ -88,12 +86,24 @@ static int store(const cli_command *c, const cli_option *o, const char *value, c
     return CLI_OK;
 }
 
+static bool is_bench_word(const char *word)
+{
+    return strcmp(word, "spec") == 0 || strcmp(word, "diff") == 0;
+}
+
+// Whether a second file is named, behind the first.
+static bool takes_two(const cli_command *c, const cli_options *o)
+{
+    return c->run == cmd_quantize || c->run == cmd_convert ||
+           (c->run == cmd_bench && o->command && strcmp(o->command, "diff") == 0);
+}
+
 // Positional words: a model or file, and the file to write; for help and completion a name; "eval ppl MODEL" names the measure first.
 static int positional(const cli_command *c, const char *word, int index, cli_options *o)
 {
     bool names = c->run == cmd_help || c->run == cmd_completion;
-    bool writes = c->run == cmd_quantize || c->run == cmd_convert;
-    bool measure = index == 0 && (c->run == cmd_eval || (c->run == cmd_bench && strcmp(word, "spec") == 0));
+    bool writes = takes_two(c, o);
+    bool measure = index == 0 && (c->run == cmd_eval || (c->run == cmd_bench && is_bench_word(word)));
     if ((names || measure) && !o->command) {
         o->command = word;
         return CLI_OK;
@@ -114,7 +124,6 @@ static int positional(const cli_command *c, const char *word, int index, cli_opt
 
 int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
 {
-    bool writes = c->run == cmd_quantize || c->run == cmd_convert;
     int words = 0;
     bool only_words = false;
     for (int i = 0; i < argc; i++) {
@@ -145,7 +154,7 @@ int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
     }
     if (o->help || c->run == cmd_help || c->run == cmd_serve)
         return CLI_OK;
-    if (c->run == cmd_completion ? !o->command : !o->model || (writes && !o->output))
+    if (c->run == cmd_completion ? !o->command : !o->model || (takes_two(c, o) && !o->output))
         return usage(c, "%s is missing", c->arguments);
     return CLI_OK;
 }

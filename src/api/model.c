@@ -152,6 +152,18 @@ void irori_model_close(irori_model *m)
     mem_free(m);
 }
 
+// What the file says of itself; 0 when it does not.
+static int file_context(const gguf *g)
+{
+    gguf_str arch;
+    uint32_t context = 0;
+    char key[128];
+    if (gguf_get_str(g, "general.architecture", &arch) &&
+        (size_t)snprintf(key, sizeof key, "%.*s.context_length", (int)MIN(arch.n, 64), arch.p) < sizeof key)
+        gguf_get_u32(g, key, &context);
+    return (int)MIN(context, (uint32_t)1 << 28);
+}
+
 void irori_model_get_info(const irori_model *m, irori_model_info *out)
 {
     *out = (irori_model_info){
@@ -164,6 +176,7 @@ void irori_model_get_info(const irori_model *m, irori_model_info *out)
         .parameters = model_parameter_count(m->file),
         .file_bytes = gguf_file_bytes(m->file),
         .vocabulary = (int)tok_count(m->tok),
+        .trained_context = file_context(m->file),
         .has_chat_template = m->has_template,
     };
     if (!m->has_engine)

@@ -1,21 +1,28 @@
 // irori bench: tokens a second of prompts and of generation, at depths and batch sizes; or what memory is used.
 //
-// The tokens are random: what they say does not change the work. Each row is warmed up once, then measured
-// `repetitions` times from the same state.
+// The tokens are random: what they say does not change the work. Each row is warmed up once, then measured from the same
+// state: --repetitions times, or as often as a few seconds allow.
+#include "measure/bench.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "measure/energy.h"
 #include "put.h"
 
-enum { MOST_NUMBERS = 16, MOST_BATCH = 64, MOST_ROWS = 512 };
+enum { MOST_NUMBERS = 16, MOST_BATCH = 64, MOST_ROWS = 512, LEAST_RUNS = 3, USUAL_RUNS = 30 };
+static const double row_seconds =
+    4;  // after LEAST_RUNS no run is begun later than this, unless --repetitions asks for it
 
 typedef struct row {
     char test[48];
     int pp, tg, depth, batch;  // one of pp, tg is 0
-    double median, least, most;
+    samples speed;             // tokens a second, of each run
+    samples wait;              // ms: to the first token after a prompt; between tokens of each sequence
+    samples joules;            // a token, where the machine counts them
+    stats speeds, waits;
     double rss_mb;
 } row;
 
@@ -25,27 +32,41 @@ typedef struct bench {
     irori_model_info info;
     irori_session *s[MOST_BATCH];
     int32_t *ids;  // random tokens, as many as the longest run
-    size_t n_ids;
     row rows[MOST_ROWS];
     int n_rows;
+    report report;
 } bench;
 
-static int compare(const void *a, const void *b)
+// ---- One row ---------------------------------------------------------------------------------------------------
+static void take(row *r, double seconds, double used)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    int tokens = r->pp + r->tg * r->batch;
+    samples_add(&r->speed, tokens / seconds);
+    if (used > 0)
+        samples_add(&r->joules, used / tokens);
 }
 
-// One run; gives its seconds. Sessions stand at `depth` before and after.
-static int measure(bench *b, const row *r, double *seconds, irori_error *e)
+// Sessions stand at `depth` before and after.
+static int run_once(bench *b, row *r, irori_error *e)
 {
     int rc = IRORI_OK;
-    double start = os_seconds();
-    if (r->pp)
+    double joules = energy_joules(), start = os_seconds(), at = start;
+    if (r->pp) {
+        int32_t first;
         rc = irori_session_add(b->s[0], b->ids, (size_t)r->pp, e);
-    for (int i = 0; !rc && i < r->tg; i++)
+        at = os_seconds();
+        if (!rc)
+            rc = irori_session_sample(b->s[0], &first, NULL, e);
+        samples_add(&r->wait, 1e3 * (os_seconds() - start));
+    }
+    for (int i = 0; !rc && i < r->tg; i++) {
+        double before = at;
         rc = irori_sessions_step(b->s, b->ids + i, (size_t)r->batch, e);
-    *seconds = os_seconds() - start;
+        at = os_seconds();
+        samples_add(&r->wait, 1e3 * (at - before));
+    }
+    if (!rc)
+        take(r, at - start, joules < 0 ? -1 : energy_joules() - joules);
     for (int i = 0; !rc && i < r->batch; i++)
         rc = irori_session_truncate(b->s[i], (size_t)r->depth, e);
     return rc;
@@ -70,32 +91,41 @@ static int prepare(bench *b, int depth, int batch, irori_error *e)
     return rc;
 }
 
-static int run_row(bench *b, row *r, irori_error *e)
+static void row_done(row *r)
 {
-    int reps = b->o->repetitions;
-    double seconds, *speed = mem_alloc(MEM_OTHER, (size_t)reps * sizeof *speed);
-    if (!speed)
-        return err_set((err *)(void *)e, ST_NOMEM, "out of memory for %d repetitions", reps);
-    int rc = prepare(b, r->depth, r->batch, e);
-    row warm = *r;
-    warm.tg = MIN(r->tg, 4);
-    if (!rc)
-        rc = measure(b, &warm, &seconds, e);
-    for (int i = 0; !rc && i < reps; i++) {
-        rc = measure(b, r, &seconds, e);
-        speed[i] = (double)(r->pp + r->tg * r->batch) / seconds;
-    }
-    if (!rc) {
-        qsort(speed, (size_t)reps, sizeof *speed, compare);
-        r->least = speed[0];
-        r->most = speed[reps - 1];
-        r->median = reps % 2 ? speed[reps / 2] : (speed[reps / 2 - 1] + speed[reps / 2]) / 2;
-        r->rss_mb = (double)os_rss_bytes() / 1e6;
-    }
-    mem_free(speed);
+    samples_done(&r->speed);
+    samples_done(&r->wait);
+    samples_done(&r->joules);
+}
+
+static int warm_up(bench *b, const row *r, irori_error *e)
+{
+    row warm = {.pp = r->pp, .tg = MIN(r->tg, 4), .depth = r->depth, .batch = r->batch};
+    int rc = run_once(b, &warm, e);
+    row_done(&warm);
     return rc;
 }
 
+static int run_row(bench *b, row *r, irori_error *e)
+{
+    int asked = b->o->repetitions, rc = prepare(b, r->depth, r->batch, e);
+    if (!rc)
+        rc = warm_up(b, r, e);
+    double start = os_seconds();
+    for (int i = 0; !rc && i < (asked ? asked : USUAL_RUNS); i++) {
+        if (!asked && i >= LEAST_RUNS && os_seconds() - start > row_seconds)
+            break;
+        rc = run_once(b, r, e);
+    }
+    if (!rc && (r->speed.failed || r->wait.failed))
+        rc = err_set((err *)(void *)e, ST_NOMEM, "out of memory for the measurements of %s", r->test);
+    r->speeds = stats_of(&r->speed);
+    r->waits = stats_of(&r->wait);
+    r->rss_mb = (double)os_rss_bytes() / 1e6;
+    return rc;
+}
+
+// ---- Which rows ------------------------------------------------------------------------------------------------
 // Rows past the last that fits are only counted.
 static void add_row(bench *b, int pp, int tg, int depth, int batch)
 {
@@ -110,8 +140,7 @@ static void add_row(bench *b, int pp, int tg, int depth, int batch)
         snprintf(r->test + at, sizeof r->test - (size_t)at, "@b%d", batch);
 }
 
-// All rows asked for; *ctx and *batch become what they need. False after saying what is wrong.
-static bool list_rows(bench *b, int *ctx, int *most_batch)
+static bool list_asked(bench *b)
 {
     int pp[MOST_NUMBERS], tg[MOST_NUMBERS], depth[MOST_NUMBERS], batch[MOST_NUMBERS];
     int n_pp = cli_numbers("pp", b->o->pp, 0, 1 << 24, pp, MOST_NUMBERS);
@@ -120,8 +149,6 @@ static bool list_rows(bench *b, int *ctx, int *most_batch)
     int n_batch = cli_numbers("batch", b->o->batch, 1, MOST_BATCH, batch, MOST_NUMBERS);
     if (n_pp < 0 || n_tg < 0 || n_depth < 0 || n_batch < 0)
         return false;
-    *ctx = 8;
-    *most_batch = 1;
     for (int d = 0; d < n_depth; d++) {
         for (int i = 0; i < n_pp; i++)
             if (pp[i])
@@ -130,6 +157,39 @@ static bool list_rows(bench *b, int *ctx, int *most_batch)
             for (int k = 0; tg[i] && k < n_batch; k++)
                 add_row(b, 0, tg[i], depth[d], batch[k]);
     }
+    return true;
+}
+
+// --full: the lengths and batch sizes that reports quote, as far as the model was trained for them.
+static bool list_full(bench *b)
+{
+    enum { GENERATED = 64 };
+    static const int lengths[] = {256, 4096, 8192, 32768}, batches[] = {4, 16};
+    irori_model *vocabulary;
+    irori_model_info info;
+    irori_error e;
+    if (irori_model_open_vocabulary(&vocabulary, b->o->model, &e))
+        return cli_fail(&e) == CLI_OK;
+    irori_model_get_info(vocabulary, &info);
+    int most = b->o->ctx ? b->o->ctx : info.trained_context;
+    irori_model_close(vocabulary);
+    for (size_t i = 0; i < COUNT_OF(lengths) && lengths[i] <= most; i++)
+        add_row(b, lengths[i], 0, 0, 1);
+    for (size_t i = 0; i < COUNT_OF(lengths) && lengths[i] + GENERATED <= most; i++) {
+        add_row(b, 0, GENERATED, lengths[i], 1);
+        for (size_t k = 0; i == 0 && k < COUNT_OF(batches); k++)
+            add_row(b, 0, GENERATED, lengths[i], batches[k]);
+    }
+    return true;
+}
+
+// All rows asked for; *ctx and *batch become what they need. False after saying what is wrong.
+static bool list_rows(bench *b, int *ctx, int *most_batch)
+{
+    if (!(b->o->full ? list_full(b) : list_asked(b)))
+        return false;
+    *ctx = 8;
+    *most_batch = 1;
     if (b->n_rows == 0 || b->n_rows > MOST_ROWS) {
         fprintf(stderr, "irori bench: --pp, --tg, --depth and --batch make %d tests, allowed 1..%d\n",
                 b->n_rows, MOST_ROWS);
@@ -142,7 +202,8 @@ static bool list_rows(bench *b, int *ctx, int *most_batch)
     return true;
 }
 
-static int report_json(const bench *b)
+// ---- Reports ---------------------------------------------------------------------------------------------------
+static int print_rows_json(const bench *b)
 {
     buf out;
     buf_init(&out);
@@ -159,10 +220,14 @@ static int report_json(const bench *b)
         put_int(&w, "generate", r->tg);
         put_int(&w, "depth", r->depth);
         put_int(&w, "batch", r->batch);
-        put_num(&w, "tokens_per_second", r->median);
-        put_num(&w, "tokens_per_second_min", r->least);
-        put_num(&w, "tokens_per_second_max", r->most);
-        put_int(&w, "repetitions", b->o->repetitions);
+        put_num(&w, "tokens_per_second", r->speeds.median);
+        put_num(&w, "tokens_per_second_low", r->speeds.low);
+        put_num(&w, "tokens_per_second_high", r->speeds.high);
+        put_num(&w, "tokens_per_second_min", r->speeds.least);
+        put_num(&w, "tokens_per_second_max", r->speeds.most);
+        put_num(&w, r->pp ? "ttft_ms" : "token_ms", r->waits.median);
+        put_num(&w, r->pp ? "ttft_ms_p95" : "token_ms_p95", r->waits.p95);
+        put_int(&w, "repetitions", (int64_t)r->speeds.n);
         put_num(&w, "rss_mb", r->rss_mb);
         put_str(&w, "model", b->info.name);
         put_str(&w, "model_hash", hash);
@@ -178,14 +243,51 @@ static int report_json(const bench *b)
     return cli_print_json(&out);
 }
 
-static void report_text(const bench *b)
+static void print_rows(const bench *b)
 {
     printf("%s, %s, %s (irori %s)\n", b->info.name, b->info.quantization, b->info.device, irori_version());
-    printf("%-20s %12s %12s %12s %10s\n", "test", "tokens/s", "least", "most", "RSS MB");
+    printf("%-18s %10s %19s %19s %4s %7s\n", "test", "tokens/s", "95 % of the median", "wait ms, p50 / p95",
+           "n", "RSS MB");
     for (int i = 0; i < b->n_rows; i++) {
         const row *r = &b->rows[i];
-        printf("%-20s %12.2f %12.2f %12.2f %10.0f\n", r->test, r->median, r->least, r->most, r->rss_mb);
+        printf("%-18s %10.2f %9.2f..%-8.2f %9.2f / %-7.2f %4zu %7.0f\n", r->test, r->speeds.median,
+               r->speeds.low, r->speeds.high, r->waits.median, r->waits.p95, r->speeds.n, r->rss_mb);
     }
+}
+
+static void print_load(const report *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (strncmp(r->rows[i].test, "load@", 5) == 0)
+            printf("%-18s %-16s %9.1f %9.1f..%-8.1f\n", r->rows[i].test, r->rows[i].metric,
+                   r->rows[i].s.median, r->rows[i].s.least, r->rows[i].s.most);
+}
+
+// Adds the rows' samples to the report and writes it to the file that --report names.
+static int write_report(bench *b)
+{
+    report *r = &b->report;
+    report_set_model(r, b->m);
+    snprintf(r->kv, sizeof r->kv, "%s%s%s", b->o->kv ? b->o->kv : "f16", b->o->kv_budget ? "@" : "",
+             b->o->kv_budget ? b->o->kv_budget : "");
+    size_t most = 0;
+    for (int i = 0; i < b->n_rows; i++)
+        most = MAX(most, (size_t)MAX(b->rows[i].pp, b->rows[i].tg));
+    snprintf(r->prompt_hash, sizeof r->prompt_hash, "%016" PRIx64, hash_bytes(b->ids, most * sizeof *b->ids));
+    for (int i = 0; i < b->n_rows; i++) {
+        row *x = &b->rows[i];
+        samples rss = {0};
+        samples_add(&rss, x->rss_mb);
+        if (x->joules.n)
+            snprintf(r->energy, sizeof r->energy, "rapl");
+        report_add(r, x->test, "tokens_per_second", true, &x->speed);
+        report_add(r, x->test, x->pp ? "ttft_ms" : "token_ms", false, &x->wait);
+        report_add(r, x->test, "joules_per_token", false, &x->joules);
+        report_add(r, x->test, "rss_mb", false, &rss);
+        samples_done(&rss);
+    }
+    irori_error e;
+    return report_write(r, b->o->report, (err *)(void *)&e) ? cli_fail(&e) : CLI_OK;
 }
 
 static int report_memory(const bench *b)
@@ -223,64 +325,84 @@ static int report_memory(const bench *b)
     return cli_print_json(&out);
 }
 
-// The same tokens every time: a fixed linear congruential sequence over the vocabulary.
-static bool make_tokens(bench *b, size_t n)
+// ---- The command -----------------------------------------------------------------------------------------------
+void bench_tokens(int32_t *out, size_t n, int vocabulary)
 {
-    b->n_ids = n;
-    b->ids = mem_alloc(MEM_OTHER, n * sizeof *b->ids);
     uint64_t x = 1;
-    for (size_t i = 0; b->ids && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
-        b->ids[i] = (int32_t)((x >> 33) % (uint64_t)b->info.vocabulary);
+        out[i] = (int32_t)((x >> 33) % (uint64_t)vocabulary);
     }
-    return b->ids != NULL;
 }
 
-static int bench_all(bench *b, int ctx)
+static int run_rows(bench *b)
 {
     irori_error e;
-    irori_model_get_info(b->m, &b->info);
-    if (!make_tokens(b, (size_t)ctx + MOST_BATCH)) {
-        fprintf(stderr, "irori: out of memory for %d tokens\n", ctx);
-        return CLI_FAILED;
-    }
-    if (irori_session_new(&b->s[0], b->m, NULL, &e))
-        return cli_fail(&e);
+    int rc = irori_session_new(&b->s[0], b->m, NULL, &e);
     cli_progress bar;
     cli_progress_start(&bar, "measuring");
-    for (int i = 0; i < b->n_rows; i++) {
+    for (int i = 0; !rc && i < b->n_rows; i++) {
         cli_progress_step(&bar, (uint64_t)i, (uint64_t)b->n_rows);
-        if (run_row(b, &b->rows[i], &e)) {
-            cli_progress_end(&bar);
-            return cli_fail(&e);
-        }
+        rc = run_row(b, &b->rows[i], &e);
     }
     cli_progress_end(&bar);
+    return rc ? cli_fail(&e) : CLI_OK;
+}
+
+static int bench_all(bench *b, size_t n_ids)
+{
+    irori_model_get_info(b->m, &b->info);
+    b->ids = mem_alloc(MEM_OTHER, n_ids * sizeof *b->ids);
+    if (!b->ids) {
+        fprintf(stderr, "irori: out of memory for %zu tokens\n", n_ids);
+        return CLI_FAILED;
+    }
+    bench_tokens(b->ids, n_ids, b->info.vocabulary);
+    int rc = run_rows(b);
+    if (rc)
+        return rc;
     if (b->o->memory)
         return report_memory(b);
-    if (b->o->json)
-        return report_json(b);
-    report_text(b);
-    return CLI_OK;
+    if (b->o->json) {
+        rc = print_rows_json(b);
+    } else {
+        print_rows(b);
+        print_load(&b->report);
+    }
+    return !rc && b->o->report ? write_report(b) : rc;
+}
+
+static int bench_model(const cli_options *o)
+{
+    static bench b;  // large; a command runs once
+    irori_error e;
+    int ctx, batch;
+    b.o = o;
+    if (!list_rows(&b, &ctx, &batch))
+        return CLI_USAGE;
+    report_init(&b.report);
+    cli_options own = *o;
+    own.no_prefixes = true;  // the same tokens are run again and again
+    if (o->full && bench_load(&own, &b.report, &e))
+        return cli_fail(&e);
+    int rc = cli_open(&own, MAX(ctx, o->ctx), batch, &b.m);
+    if (!rc)
+        rc = bench_all(&b, (size_t)ctx + MOST_BATCH);
+    for (int i = 0; i < MOST_BATCH; i++)
+        irori_session_free(b.s[i]);
+    for (int i = 0; i < b.n_rows; i++)
+        row_done(&b.rows[i]);
+    report_done(&b.report);
+    mem_free(b.ids);
+    irori_model_close(b.m);
+    return rc;
 }
 
 int cmd_bench(const cli_options *o)
 {
-    if (o->command)
+    if (o->command && strcmp(o->command, "spec") == 0)
         return cmd_bench_spec(o);
-    static bench b;  // large; a command runs once
-    b.o = o;
-    int ctx, batch;
-    if (!list_rows(&b, &ctx, &batch))
-        return CLI_USAGE;
-    cli_options own = *o;
-    own.no_prefixes = true;  // the same tokens are run again and again
-    if (cli_open(&own, MAX(ctx, o->ctx), batch, &b.m))
-        return CLI_FAILED;
-    int rc = bench_all(&b, ctx);
-    for (int i = 0; i < MOST_BATCH; i++)
-        irori_session_free(b.s[i]);
-    mem_free(b.ids);
-    irori_model_close(b.m);
-    return rc;
+    if (o->command)
+        return bench_diff(o);
+    return bench_model(o);
 }

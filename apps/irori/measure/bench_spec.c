@@ -323,11 +323,12 @@ static int run_all(const bench *b, result *r, int *n, irori_error *e)
 int cmd_bench_spec(const cli_options *o)
 {
     enum { MOST_RESULTS = 8 };
-    bench b = {.o = o};
+    cli_options own = *o;
+    bench b = {.o = &own};
     result r[MOST_RESULTS];
     int n;
     irori_error e;
-    cli_options own = *o;
+    own.repetitions = o->repetitions ? o->repetitions : 3;
     own.no_prefixes = true;  // the same prompts are run again and again
     int rc = cli_open(&own, 0, 0, &b.m);
     if (!rc)

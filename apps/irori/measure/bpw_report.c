@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bpw.h"
+#include "measure/bpw.h"
 #include "put.h"
 
 static void bounds(const bpw_row *r, double *x0, double *x1, double *y1)

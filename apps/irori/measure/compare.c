@@ -1,5 +1,5 @@
 // See compare.h. The models take turns by a few tokens, so that only so many distributions are kept.
-#include "compare.h"
+#include "measure/compare.h"
 
 #include <math.h>
 #include <string.h>

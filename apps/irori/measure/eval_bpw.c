@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bpw.h"
-#include "compare.h"
+#include "measure/bpw.h"
+#include "measure/compare.h"
+#include "measure/energy.h"
 
 static const char *const methods[BPW_METHODS] = {"Q8_0", "Q6_K",   "Q5_K_M", "Q4_K_M",
                                                  "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K"};
@@ -25,26 +26,6 @@ typedef struct work {
     cli_progress bar;
 } work;
 
-// Joules that the processors' packages have used, by the kernel's powercap files; negative when they cannot be read.
-static double joules(void)
-{
-    double sum = 0;
-    int read = 0;
-    for (int i = 0; i < 16; i++) {
-        char path[80];
-        snprintf(path, sizeof path, "/sys/class/powercap/intel-rapl:%d/energy_uj", i);
-        FILE *f = fopen(path, "r");
-        double v;
-        if (f && fscanf(f, "%lf", &v) == 1) {
-            sum += v * 1e-6;
-            read++;
-        }
-        if (f)
-            fclose(f);
-    }
-    return read ? sum : -1;
-}
-
 // Prompt and generation on a model that is alone in memory.
 static int measure_speed(const work *w, irori_model *m, bpw_row *r, irori_error *e)
 {
@@ -55,10 +36,10 @@ static int measure_speed(const work *w, irori_model *m, bpw_row *r, irori_error 
         double start = os_seconds();
         if (!rc)
             rc = irori_session_add(s, w->ids, w->ctx - GENERATED, e);
-        double read = os_seconds(), used = joules();
+        double read = os_seconds(), used = energy_joules();
         for (size_t i = w->ctx - GENERATED; !rc && i < w->ctx; i++)
             rc = irori_session_add(s, w->ids + i, 1, e);
-        double end = os_seconds(), after = joules();
+        double end = os_seconds(), after = energy_joules();
         r->pp = (double)(w->ctx - GENERATED) / (read - start);
         r->tg = GENERATED / (end - read);
         r->ttft_ms = (read - start) * 1e3;

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "compare.h"
+#include "measure/compare.h"
 #include "put.h"
 
 typedef struct pair {

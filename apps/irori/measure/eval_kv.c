@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "eval_kv.h"
+#include "measure/eval_kv.h"
 #include "put.h"
 
 enum { MOST_DECODED = 128, CHUNK = 16, LEAST_CONTEXT = 256 };
@@ -240,7 +240,7 @@ static int run_variants(run *r, const variant *list, size_t n)
 static int measure(run *r, size_t count)
 {
     irori_model_get_info(r->m, &r->info);
-    r->windows = MIN(count / r->ctx, (size_t)r->o->repetitions);
+    r->windows = MIN(count / r->ctx, (size_t)(r->o->repetitions ? r->o->repetitions : 3));
     r->decoded = MIN(MOST_DECODED, r->ctx / 4) / CHUNK * CHUNK;
     if (r->windows == 0) {
         fprintf(stderr, "irori: the text has %zu tokens, a window needs %zu; use a smaller --ctx\n", count,
