@@ -218,9 +218,11 @@ static kern_kv side_new(const kern_table *t, enum kern_kv_side side, uint8_t *da
     for (size_t i = 0; i < KV_PAGES * PAGE_VALUES; i++)
         f16[i] = (uint16_t)(rnd() >> 9 & 0xbfff);
     x = (kern_kv){x.level, x.terms, x.outs, f16, high, low, two, scales};
+    static float values[PAGE_VALUES];
     for (int i = 0; i < KV_PAGES; i++) {
         kern_kv y = page_at(&x, i);
-        t->kv_encode(y.f16, y.terms, y.outs, high + (y.high - x.high), low + (y.low - x.low),
+        t->f16_to_f32(y.f16, PAGE_VALUES, values);
+        t->kv_encode(values, y.terms, y.outs, high + (y.high - x.high), low + (y.low - x.low),
                      scales + (y.scales - x.scales));
         kern_kv_narrow(y.high, y.terms, y.outs, two + (y.two - x.two));
     }
@@ -257,6 +259,7 @@ static void bench_attention(report *r, const kern_table *t)
                               .hd = HEAD,
                               .q = q,
                               .form = form,
+                              .turned = q,
                               .visible = visible,
                               .m = m,
                               .l = l,

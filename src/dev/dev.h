@@ -77,7 +77,8 @@ static inline size_t dev_kv_page_bytes(const dev_kv_shape *s)  // at F16
 // kv.c: from level to level. The same bits on every machine; from any thread.
 // Bytes of a plane of one block.
 size_t dev_kv_plane_bytes(const dev_kv_shape *s, enum dev_kv_side side, enum dev_kv_plane plane);
-// F16 plane -> HIGH, SCALES and, unless NULL, LOW. False when a value is infinite or no number: the block stays F16.
+// F16 plane -> HIGH, SCALES and, unless NULL, LOW; keys are turned on the way (kern.h). False when a value is infinite, no
+// number, or too large once turned: the block stays F16.
 bool dev_kv_encode(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b);
 // HIGH -> TWO.
 void dev_kv_narrow(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b);

@@ -76,7 +76,7 @@ typedef void kern_matmul_fn(const kern_weight *w, const kern_act *a, int t0, int
 enum { KERN_PAGE = 64 };  // tokens a page
 
 // One head of one side of a page is a matrix x[terms][outs] that attention multiplies a row vector with: K is
-// [head size][64 keys], V is [64 tokens][head size]. Every term (a channel of K, a token of V, as in KIVI, arXiv
+// [head size][64 keys], turned (below); V is [64 tokens][head size]. Every term (a channel of K, a token of V, as in KIVI, arXiv
 // 2402.02750) has a minimum and a step, both F16, and every value an 8-bit code of one of 256 equal cells, whose
 // middle it is taken for: x = min + step * (code + 1/2). The top 4 bits of the code are the code at Q4, the top 2 at
 // Q2: wider cells of the same grid, of 16 and 64 steps. So a plane dropped makes a level coarser, and the same
@@ -116,13 +116,19 @@ static inline size_t kern_kv_scale_bytes(enum kern_kv_side side, int hd)
 }
 
 // x[terms][outs] -> high, scales and, unless NULL, low. False, with what was written worth nothing, when a value is
-// infinite or no number. terms and outs are multiples of 16, at most 512. The bits are those of scalar C on
-// every instruction set.
-typedef bool kern_kv_encode_fn(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low,
+// infinite, no number, or below every F16. terms and outs are multiples of 16, at most 512. The bits are those of
+// scalar C on every instruction set.
+typedef bool kern_kv_encode_fn(const float *x, int terms, int outs, uint8_t *high, uint8_t *low,
                                uint16_t *scales);
+// Before a key is encoded its channels are mixed by a Hadamard transform (of the largest power of two that divides the
+// head size, block by block), and so is a query before it meets such keys: products stay what they were, and a channel of
+// large values no longer spoils the grid of its page (QuaRot, arXiv 2404.00456). Factors are powers of two, so that only the
+// additions round.
+void kern_kv_turn_keys(float *x, int hd);                        // [hd][64], in place
+void kern_kv_turn_query(const float *q, int hd, float *turned);  // [hd]
 // high -> two.
 void kern_kv_narrow(const uint8_t *high, int terms, int outs, uint8_t *two);
-// The values a head stands for, y[terms][outs]: the reference for the kernels.
+// The values a head stands for, y[terms][outs], keys that are quantized turned: the reference for the kernels.
 void kern_kv_decode(const kern_kv *x, float *y);
 
 // ---- Attention over one page of KV -------------------------------------------------------------------------
@@ -145,6 +151,7 @@ typedef struct kern_attn {
     const uint16_t *k;  // attn_f16: [hd][64], column s is the key of token s of the page
     const uint16_t *v;  // attn_f16: [64][hd]; finite where any row sees it: rows that do not may add 0 x it
     const uint16_t *next;  // attn_f16: keys of the page that comes next, to be fetched meanwhile; or NULL
+    const float *turned;   // attn_kv, where kq is quantized: [rows][hd], q by kern_kv_turn_query
     const kern_kv *kq;     // attn_kv: keys and values, each at a level of its own
     const kern_kv *vq;
     const kern_kv *next_kq;  // attn_kv: keys of the page that comes next, to be fetched meanwhile; or NULL
@@ -198,6 +205,7 @@ typedef struct kern_table {
     void (*softcap)(const float *x, int n, float cap, float *y);   // y = cap * tanh(x / cap); y may be x
     void (*add)(const float *a, const float *b, int n, float *y);  // y may be an input
     void (*f32_to_f16)(const float *x, int n, uint16_t *y);
+    void (*f16_to_f32)(const uint16_t *x, int n, float *y);  // n a multiple of 8
     // Writes one token's K head into its column of a page: page[d * 64 + slot] = f16(x[d]).
     void (*put_k_f16)(const float *x, int hd, uint16_t *page, int slot);
 } kern_table;

@@ -1,4 +1,4 @@
-// KV pages in fewer bits, in plain C: encoding, the plane of 2 bits, decoding. kern.h draws the format.
+// KV pages in fewer bits, in plain C: turning keys, encoding, the plane of 2 bits, decoding. kern.h draws the format.
 //
 // The cells reach from the least to the greatest value and a little past both, so that an error is at most half a cell.
 // A term whose values are all the same has step 0 and keeps them exactly.
@@ -6,35 +6,80 @@
 
 #include <string.h>
 
-// Minimum and step of n values; false when one is infinite or no number.
-static bool scale_of(const uint16_t *x, int n, uint16_t *min, uint16_t *step)
+// The power of two whose square is nearest below the block that is mixed: keys are divided by it, queries by the rest.
+static int root_of(int block)
 {
-    float lo = quant_f16_to_f32(x[0]), hi = lo;
-    for (int i = 0; i < n; i++) {
-        if ((x[i] & KERN_KV_NOT_FINITE) == KERN_KV_NOT_FINITE)
-            return false;
-        float v = quant_f16_to_f32(x[i]);
-        lo = v < lo ? v : lo;
-        hi = v > hi ? v : hi;
-    }
-    kern_kv_grid(lo, hi, min, step);
-    return true;
+    int root = 1;
+    while (root * root * 4 <= block)
+        root *= 2;
+    return root;
 }
 
-static uint8_t code_of(uint16_t x, float min, float inverse)
+// Sums and differences of rows i and i + apart of each block of 2 * apart rows, `width` values each.
+static void butterfly(float *x, int rows, int width, int apart)
 {
-    int c = (int)((quant_f16_to_f32(x) - min) * inverse);
+    for (int i = 0; i < rows; i += 2 * apart) {
+        float *a = x + (size_t)i * (size_t)width, *b = a + apart * width;
+        for (int j = 0; j < apart * width; j++) {
+            const float sum = a[j] + b[j], difference = a[j] - b[j];
+            a[j] = sum;
+            b[j] = difference;
+        }
+    }
+}
+
+void kern_kv_turn_keys(float *x, int hd)
+{
+    const int block = hd & -hd;
+    const float scale = 1.0f / (float)root_of(block);
+    for (int apart = 1; apart < block; apart *= 2)
+        butterfly(x, hd, KERN_PAGE, apart);
+    for (int i = 0; i < hd * KERN_PAGE; i++)
+        x[i] *= scale;
+}
+
+void kern_kv_turn_query(const float *q, int hd, float *turned)
+{
+    const int block = hd & -hd;
+    const float scale = (float)root_of(block) / (float)block;
+    for (int i = 0; i < hd; i += 4) {  // distances 1 and 2
+        const float a = q[i] + q[i + 1], b = q[i] - q[i + 1], c = q[i + 2] + q[i + 3],
+                    d = q[i + 2] - q[i + 3];
+        turned[i] = (a + c) * scale;
+        turned[i + 1] = (b + d) * scale;
+        turned[i + 2] = (a - c) * scale;
+        turned[i + 3] = (b - d) * scale;
+    }
+    for (int apart = 4; apart < block; apart *= 2)
+        butterfly(turned, hd, 1, apart);
+}
+
+// Minimum and step of n values; false when no grid holds them.
+static bool scale_of(const float *x, int n, uint16_t *min, uint16_t *step)
+{
+    float lo = x[0], hi = lo;
+    for (int i = 0; i < n; i++) {
+        if (!(fabsf(x[i]) <= FLT_MAX))
+            return false;
+        lo = x[i] < lo ? x[i] : lo;
+        hi = x[i] > hi ? x[i] : hi;
+    }
+    return kern_kv_grid(lo, hi, min, step);
+}
+
+static uint8_t code_of(float x, float min, float inverse)
+{
+    int c = (int)((x - min) * inverse);
     return (uint8_t)(c < KERN_KV_CELLS ? c : KERN_KV_CELLS - 1);
 }
 
-bool kern_kv_encode_scalar(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low,
-                           uint16_t *scales)
+bool kern_kv_encode_scalar(const float *x, int terms, int outs, uint8_t *high, uint8_t *low, uint16_t *scales)
 {
     memset(high, 0, (size_t)terms * (size_t)outs / 2);
     if (low)
         memset(low, 0, (size_t)terms * (size_t)outs / 2);
     for (int r = 0; r < terms; r++) {
-        const uint16_t *row = x + (size_t)r * (size_t)outs;
+        const float *row = x + (size_t)r * (size_t)outs;
         if (!scale_of(row, outs, &scales[r], &scales[terms + r]))
             return false;
         float min = quant_f16_to_f32(scales[r]), inverse = kern_kv_inverse(scales[terms + r]);

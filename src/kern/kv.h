@@ -10,7 +10,7 @@
 enum {
     KERN_KV_CELLS = 256,
     KERN_KV_MARGIN = 8,
-    KERN_KV_NOT_FINITE = 0x7c00,  // the exponent of F16 infinities and NaNs
+    KERN_KV_NOT_FINITE = 0x7f800000,  // the exponent of infinities and NaNs
 };
 
 // Steps that a cell is wide.
@@ -19,17 +19,29 @@ KERN_INLINE float kern_kv_width(enum kern_kv_level level)
     return level == KERN_KV_Q8 ? 1.0f : level == KERN_KV_Q4 ? 16.0f : 64.0f;
 }
 
+KERN_INLINE uint16_t kern_kv_round_up(float x)
+{
+    uint16_t h = quant_f32_to_f16(x);
+    return (uint16_t)(h + (quant_f16_to_f32(h) < x));
+}
+
 // Minimum and step of a term whose values reach from lo to hi. KERN_KV_MARGIN cells stay free at either end, half a
 // cell of Q4: the middles of its outer cells are then lo and hi, the values that attention notices most (docs/KV.md).
-// The step is rounded up. The minimum is rounded to the nearest F16, which is off by less than the margin: where the
-// margin is less than half the distance of F16 values, the nearest is lo itself.
-KERN_INLINE void kern_kv_grid(float lo, float hi, uint16_t *min, uint16_t *step)
+// The step is rounded up, the minimum to the nearest F16: off by less than the margin, but where a term lies so close
+// together, far from 0, that F16 values are further apart; there the minimum is one below and the cells reach on to hi.
+// False: no minimum lies that low.
+KERN_INLINE bool kern_kv_grid(float lo, float hi, uint16_t *min, uint16_t *step)
 {
     const float wanted = (hi - lo) / (KERN_KV_CELLS - 2 * KERN_KV_MARGIN);
-    *step = quant_f32_to_f16(wanted);
-    *step = (uint16_t)(*step + (quant_f16_to_f32(*step) < wanted));
+    *step = kern_kv_round_up(wanted);
     *min = quant_f32_to_f16(fmaxf(lo - KERN_KV_MARGIN * quant_f16_to_f32(*step), -65504.0f) +
                             0.0f);  // never -0
+    if (quant_f16_to_f32(*min) > lo)
+        *min = (uint16_t)(*min & 0x8000 ? *min + 1 : *min ? *min - 1 : 0x8001);
+    const float past = hi - quant_f16_to_f32(*min);
+    if (past > KERN_KV_CELLS * quant_f16_to_f32(*step))
+        *step = kern_kv_round_up(past / KERN_KV_CELLS);
+    return lo >= -65504.0f;
 }
 
 // What to multiply (value - min) by to get a code.
@@ -103,7 +115,7 @@ typedef struct kern_kv_steps {
 void kern_kv_attend(const kern_attn *a, const kern_kv_steps *steps);
 
 void kern_kv_attn_scalar(const kern_attn *a);
-bool kern_kv_encode_scalar(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low,
+bool kern_kv_encode_scalar(const float *x, int terms, int outs, uint8_t *high, uint8_t *low,
                            uint16_t *scales);
 
 #endif

@@ -123,7 +123,7 @@ static int run_of(const kern_attn *a, int row, int most)
 static void attend_run(const kern_attn *a, const kern_kv_steps *steps, int row0, int rows)
 {
     _Alignas(64) float s[KERN_ATTN_ROWS][KERN_PAGE];
-    const float *q = a->q + row0 * a->hd;
+    const float *q = (a->kq->level == KERN_KV_F16 ? a->q : a->turned) + row0 * a->hd;
     float *o = a->o + row0 * a->hd;
     if (a->kq->level != KERN_KV_F16) {
         steps->multiply(a->kq, a->vq, rows, q, a->hd, false, s[0], KERN_PAGE);

@@ -116,6 +116,12 @@ static void add(const float *a, const float *b, int n, float *y)
         y[i] = a[i] + b[i];
 }
 
+static void f16_to_f32(const uint16_t *x, int n, float *y)
+{
+    for (int i = 0; i < n; i++)
+        y[i] = quant_f16_to_f32(x[i]);
+}
+
 static void f32_to_f16(const float *x, int n, uint16_t *y)
 {
     for (int i = 0; i < n; i++)
@@ -184,5 +190,6 @@ void kern_fill_scalar_ops(kern_table *t)
     t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
+    t->f16_to_f32 = f16_to_f32;
     t->put_k_f16 = put_k_f16;
 }

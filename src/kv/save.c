@@ -5,7 +5,7 @@
 
 #include "kv/file.h"
 
-static const char session_magic[8] = "IRORIKV1", page_magic[8] = "IRORIKP1";
+static const char session_magic[8] = "IRORIKV2", page_magic[8] = "IRORIKP2";
 
 typedef struct record_head {
     uint64_t check, bytes;

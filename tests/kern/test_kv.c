@@ -11,13 +11,14 @@ enum { HEADS = sizeof heads / sizeof heads[0], MOST = 512 * KERN_PAGE };
 // One head of one side with all its planes, each ending at a guard page.
 typedef struct head {
     int terms, outs;
-    guarded f16, high, low, two, scales;
+    guarded x, f16, high, low, two, scales;
 } head;
 
 static head head_new(enum kern_kv_side side, int hd)
 {
     head h = {.terms = kern_kv_terms(side, hd)};
     h.outs = hd * KERN_PAGE / h.terms;
+    h.x = guarded_new((size_t)(hd * KERN_PAGE) * sizeof(float), sizeof(float));
     h.f16 = guarded_new((size_t)(hd * KERN_PAGE) * 2, 2);
     h.high = guarded_new(kern_kv_code_bytes(hd, 4), 64);
     h.low = guarded_new(kern_kv_code_bytes(hd, 4), 64);
@@ -28,6 +29,7 @@ static head head_new(enum kern_kv_side side, int hd)
 
 static void head_free(head *h)
 {
+    guarded_free(&h->x);
     guarded_free(&h->f16);
     guarded_free(&h->high);
     guarded_free(&h->low);
@@ -62,7 +64,8 @@ static void fill(head *h)
 
 static bool encode(const kern_table *t, const head *h)
 {
-    return t->kv_encode(h->f16.p, h->terms, h->outs, h->high.p, h->low.p, h->scales.p);
+    t->f16_to_f32(h->f16.p, h->terms * h->outs, h->x.p);
+    return t->kv_encode(h->x.p, h->terms, h->outs, h->high.p, h->low.p, h->scales.p);
 }
 
 static void check_errors(const head *h, enum kern_kv_level level, float cell)
@@ -185,11 +188,94 @@ static void compare_encoding(const kern_table *t)
         assert_memory_equal(a.low.p, b.low.p, kern_kv_code_bytes(hd, 4));
         assert_memory_equal(a.scales.p, b.scales.p, kern_kv_scale_bytes(side, hd));
         memset(b.high.p, 0xa5, kern_kv_code_bytes(hd, 4));
-        assert_true(t->kv_encode(b.f16.p, b.terms, b.outs, b.high.p, NULL, b.scales.p));
+        assert_true(t->kv_encode(b.x.p, b.terms, b.outs, b.high.p, NULL, b.scales.p));
         assert_memory_equal(a.high.p, b.high.p, kern_kv_code_bytes(hd, 4));
         head_free(&a);
         head_free(&b);
     }
+}
+
+// Products of turned queries and keys are those of the plain ones, and a key keeps its length to within the powers of two.
+static void turning_keeps_products(void **state)
+{
+    (void)state;
+    static float k[MOST];
+    float q[512], turned[512];
+    for (int i = 0; i < HEADS; i++) {
+        const int hd = heads[i];
+        double want[KERN_PAGE] = {0}, size[KERN_PAGE] = {0};
+        for (int c = 0; c < hd; c++) {
+            q[c] = rnd_float(1.0f);
+            for (int n = 0; n < KERN_PAGE; n++) {
+                float x = k[c * KERN_PAGE + n] = rnd_float(c % 13 ? 1.0f : 30.0f);
+                want[n] += (double)q[c] * (double)x;
+                size[n] += (double)x * (double)x;
+            }
+        }
+        kern_kv_turn_query(q, hd, turned);
+        kern_kv_turn_keys(k, hd);
+        for (int n = 0; n < KERN_PAGE; n++) {
+            double dot = 0, now = 0;
+            for (int c = 0; c < hd; c++) {
+                double x = (double)k[c * KERN_PAGE + n];
+                dot += (double)turned[c] * x;
+                now += x * x;
+            }
+            assert_true(fabs(dot - want[n]) <= 1e-5 * sqrt(size[n] * hd));
+            assert_true(now > 0.999 * size[n] && now < 2.001 * size[n]);
+        }
+    }
+}
+
+// A channel far larger than the others, as large models have them, costs the others their precision unless it is mixed in.
+static void turning_spreads_what_stands_out(void **state)
+{
+    (void)state;
+    static float x[64 * KERN_PAGE], y[64 * KERN_PAGE];
+    double error[2] = {0};
+    head h = head_new(KERN_KV_V, 64);  // a grid for each token: where a channel that stands out hurts most
+    for (int turned = 0; turned < 2; turned++) {
+        rnd_seed(7);
+        for (int c = 0; c < 64; c++)
+            for (int n = 0; n < KERN_PAGE; n++)
+                x[c * KERN_PAGE + n] = rnd_float(c == 5 ? 50.0f : 1.0f);
+        if (turned)
+            kern_kv_turn_keys(x, 64);
+        float *by_token = h.x.p;
+        for (int i = 0; i < 64 * KERN_PAGE; i++)
+            by_token[i % KERN_PAGE * 64 + i / KERN_PAGE] = x[i];
+        assert_true(kern_get_exactly(KERN_SCALAR)
+                        ->kv_encode(by_token, h.terms, h.outs, h.high.p, h.low.p, h.scales.p));
+        kern_kv v = at_level(&h, KERN_KV_Q4);
+        kern_kv_decode(&v, y);
+        for (int i = 0; i < 64 * KERN_PAGE; i++)
+            error[turned] += (double)((y[i] - by_token[i]) * (y[i] - by_token[i]));
+    }
+    assert_true(error[1] < 0.3 * error[0]);
+    head_free(&h);
+}
+
+// Far from 0 and close together, keys that are turned need not be F16 values: the cells still hold them all.
+static void close_values_far_away_are_held(void **state)
+{
+    (void)state;
+    head h = head_new(KERN_KV_K, 64);
+    float *x = h.x.p, y[64 * KERN_PAGE];
+    const uint16_t *scales = h.scales.p;
+    for (int i = 0; i < 64 * KERN_PAGE; i++)
+        x[i] = (i / KERN_PAGE % 2 ? -1.0f : 1.0f) * (1000.3f + (float)(i / KERN_PAGE) + rnd_float(0.01f));
+    assert_true(kern_get_exactly(KERN_SCALAR)->kv_encode(x, 64, 64, h.high.p, h.low.p, h.scales.p));
+    kern_kv v = at_level(&h, KERN_KV_Q8);
+    kern_kv_decode(&v, y);
+    for (int i = 0; i < 64 * KERN_PAGE; i++) {
+        float step = quant_f16_to_f32(scales[64 + i / KERN_PAGE]);
+        assert_true(fabsf(y[i] - x[i]) <= 0.51f * step + 1e-4f);
+        assert_true(step <=
+                    1.01f * (1.0f + 0.02f) / 240.0f);  // half the distance of F16 values there, and the range
+    }
+    x[70] = -70000.0f;
+    assert_false(kern_get_exactly(KERN_SCALAR)->kv_encode(x, 64, 64, h.high.p, h.low.p, h.scales.p));
+    head_free(&h);
 }
 
 static void every_isa_encodes_alike(void **state)
@@ -201,9 +287,14 @@ static void every_isa_encodes_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_stay_within_half_a_cell), cmocka_unit_test(levels_are_nested),
-        cmocka_unit_test(constant_terms_are_exact),       cmocka_unit_test(values_off_every_grid_are_refused),
+        cmocka_unit_test(errors_stay_within_half_a_cell),
+        cmocka_unit_test(levels_are_nested),
+        cmocka_unit_test(constant_terms_are_exact),
+        cmocka_unit_test(values_off_every_grid_are_refused),
         cmocka_unit_test(every_isa_encodes_alike),
+        cmocka_unit_test(turning_keeps_products),
+        cmocka_unit_test(turning_spreads_what_stands_out),
+        cmocka_unit_test(close_values_far_away_are_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,10 +28,12 @@ static side side_new(enum kern_kv_side which, int hd, enum kern_kv_level level)
     s.kv.outs = hd * KERN_PAGE / s.kv.terms;
     s.f16 = guarded_new((size_t)(hd * KERN_PAGE) * 2, 64);
     uint16_t *x = s.f16.p;
+    static float values[MOST_HD * KERN_PAGE];
     for (int r = 0; r < s.kv.terms; r++) {
         float size = rnd_int(8) ? 2.0f : rnd_float(0.01f), offset = rnd_float(0.5f);
         for (int n = 0; n < s.kv.outs; n++)
             x[r * s.kv.outs + n] = quant_f32_to_f16(offset + rnd_float(size));
+        kern_get_exactly(KERN_SCALAR)->f16_to_f32(x + r * s.kv.outs, s.kv.outs, values + r * s.kv.outs);
     }
     if (level == KERN_KV_F16) {
         s.kv.f16 = x;
@@ -41,8 +43,8 @@ static side side_new(enum kern_kv_side which, int hd, enum kern_kv_level level)
     s.low = guarded_new(kern_kv_code_bytes(hd, 4), 64);
     s.two = guarded_new(kern_kv_code_bytes(hd, 2), 64);
     s.scales = guarded_new(kern_kv_scale_bytes(which, hd), 64);
-    assert_true(
-        kern_get_exactly(KERN_SCALAR)->kv_encode(x, s.kv.terms, s.kv.outs, s.high.p, s.low.p, s.scales.p));
+    assert_true(kern_get_exactly(KERN_SCALAR)
+                    ->kv_encode(values, s.kv.terms, s.kv.outs, s.high.p, s.low.p, s.scales.p));
     kern_kv_narrow(s.high.p, s.kv.terms, s.kv.outs, s.two.p);
     s.kv.high = level == KERN_KV_Q2 ? NULL : s.high.p;
     s.kv.low = level == KERN_KV_Q8 ? s.low.p : NULL;
@@ -110,6 +112,7 @@ static void play(const kern_table *t, const scene *s, int r0, int r1, result *ou
         kern_attn a = {.rows = rows,
                        .hd = s->hd,
                        .q = (float *)s->q.p + r0 * s->hd,
+                       .turned = (float *)s->q.p + r0 * s->hd,  // what the keys are is the test's to say
                        .kq = &s->k[p].kv,
                        .vq = &s->v[p].kv,
                        .visible = s->visible[p] + r0,

@@ -283,6 +283,12 @@ static void convert_one(const kern_table *t, int n)
                : i % 3 == 1 ? x[i]
                             : x[i] * 1e-9f;
     t->f32_to_f16(x, n, h);
+    for (int i = 0; i + 8 <= n; i += 8) {
+        float back[8];
+        t->f16_to_f32(h + i, 8, back);
+        for (int j = 0; j < 8; j++)
+            assert_true(back[j] == quant_f16_to_f32(h[i + j]));
+    }
     for (int i = 0; i < n; i++)
         assert_int_equal(h[i], quant_f32_to_f16(x[i]));
     int hd = n / 16 * 16 > 512 ? 512 : n / 16 * 16, slot = rnd_int(KERN_PAGE);

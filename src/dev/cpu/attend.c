@@ -210,22 +210,30 @@ static void add_mass(const cpu_plan *p, const graph_attention *at, const tile *t
     }
 }
 
-// A thread's scratch: query rows, what kern->attn_form made of them, the states of a span and of all spans.
+// A thread's scratch: query rows, what kern->attn_form made of them, how quantized keys want them (made when the first are
+// met), the states of a span and of all spans.
 typedef struct workspace {
-    float *q, *form;
+    float *q, *form, *turned;
+    bool is_turned;
     state span, all;
 } workspace;
 
 static workspace workspace_at(float *at, int hd)
 {
-    float *form = at + KERN_ATTN_ROWS * hd, *span = form + KERN_ATTN_ROWS * kern_attn_form_floats(hd);
-    return (workspace){at, form, state_at(span, KERN_ATTN_ROWS),
+    float *form = at + KERN_ATTN_ROWS * hd, *turned = form + KERN_ATTN_ROWS * kern_attn_form_floats(hd),
+          *span = turned + KERN_ATTN_ROWS * hd;
+    return (workspace){at,
+                       form,
+                       turned,
+                       false,
+                       state_at(span, KERN_ATTN_ROWS),
                        state_at(span + state_floats(KERN_ATTN_ROWS, hd), KERN_ATTN_ROWS)};
 }
 
 // Copies the tile's query rows together: row = token-major, head-minor.
-static void gather(const cpu_plan *p, const graph_op *op, const tile *t, const workspace *ws)
+static void gather(const cpu_plan *p, const graph_op *op, const tile *t, workspace *ws)
 {
+    ws->is_turned = false;
     int hd = op->att.head_dim;
     const graph_value *v = cpu_value(p, op->in[0]);
     size_t n = (size_t)(t->heads * hd);
@@ -233,6 +241,13 @@ static void gather(const cpu_plan *p, const graph_op *op, const tile *t, const w
         memcpy(ws->q + (size_t)i * n, cpu_f32(p, v, t->token + i) + t->head * hd, n * sizeof *ws->q);
     if (p->dev->kern->attn_form)
         p->dev->kern->attn_form(ws->q, t->tokens * t->heads, hd, ws->form);
+}
+
+static void turn(const tile *t, int hd, workspace *ws)
+{
+    for (int row = 0; row < t->tokens * t->heads; row++)
+        kern_kv_turn_query(ws->q + row * hd, hd, ws->turned + row * hd);
+    ws->is_turned = true;
 }
 
 // One head of a block as the kernels take it.
@@ -293,11 +308,13 @@ static void attend_levels(const cpu_plan *p, const dev_kv_block *block, const de
 
 // Tokens [from, to) of the tile, counted in it, attend to a page of which they all see something.
 static void attend_page(const cpu_plan *p, const graph_attention *at, const tile *t, int from, int to,
-                        int page, const workspace *ws, state s)
+                        int page, workspace *ws, state s)
 {
     const int hd = at->head_dim, row = from * t->heads, rows = (to - from) * t->heads;
     const dev_kv_page *held = page_of(p, at, t, from, page), *next = page_of(p, at, t, from, page + 1);
     int visible[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
+    if (!ws->is_turned && held->block[at->layer][DEV_KV_K].level != DEV_KV_F16)
+        turn(t, hd, ws);
     for (int r = 0; r < rows; r++) {
         const int i = from + r / t->heads;
         visible[r] = MIN(DEV_PAGE, t->to[i] - page * DEV_PAGE);
@@ -307,6 +324,7 @@ static void attend_page(const cpu_plan *p, const graph_attention *at, const tile
                    .hd = hd,
                    .q = ws->q + row * hd,
                    .form = ws->form + (size_t)row * kern_attn_form_floats(hd),
+                   .turned = ws->turned + row * hd,
                    .visible = visible,
                    .first = at->window > 0 ? first : NULL,
                    .softcap = at->softcap,
@@ -318,8 +336,8 @@ static void attend_page(const cpu_plan *p, const graph_attention *at, const tile
 
 // Attends to one span (counted from 0 for the whole sequence); `s` is cleared first. Neighbours that hold the same
 // page, of one sequence or of several that share a past, read it together. `trail` is filled unless NULL.
-static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span,
-                        const workspace *ws, state s, float *trail)
+static void attend_span(const cpu_plan *p, const graph_attention *at, const tile *t, int span, workspace *ws,
+                        state s, float *trail)
 {
     const int rows = t->tokens * t->heads, end = MIN(t->pages, (span + 1) * SPAN_PAGES);
     state_clear(s, rows, at->head_dim);
@@ -369,7 +387,7 @@ static void attend_tiles(cpu_worker *w, const graph_op *op, atomic_int *next)
 {
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
-    const workspace ws = workspace_at(w->scratch, hd);
+    workspace ws = workspace_at(w->scratch, hd);
     float *trails = p->trails + (size_t)w->ith * CPU_TRAIL_FLOATS;
     tiling walk;
     tile t;
@@ -397,7 +415,7 @@ static void attend_split(cpu_worker *w, const graph_op *op, atomic_int *next, in
 {
     cpu_plan *p = w->plan;
     int hd = op->att.head_dim, from, to;
-    const workspace ws = workspace_at(w->scratch, hd);
+    workspace ws = workspace_at(w->scratch, hd);
     tiling walk;
     tile t;
     tiling_start(&walk, p, &op->att);
@@ -464,6 +482,6 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index)
 
 size_t cpu_attend_scratch(int head_dim)
 {
-    return (size_t)KERN_ATTN_ROWS * ((size_t)head_dim + kern_attn_form_floats(head_dim)) +
+    return (size_t)KERN_ATTN_ROWS * (2 * (size_t)head_dim + kern_attn_form_floats(head_dim)) +
            2 * state_floats(KERN_ATTN_ROWS, head_dim);
 }

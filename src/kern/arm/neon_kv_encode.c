@@ -11,38 +11,37 @@ typedef struct grid {
 } grid;
 
 // False when a value is infinite or no number.
-static bool grid_of(const uint16_t *x, int outs, uint16_t *min, uint16_t *step, grid *g)
+static bool grid_of(const float *x, int outs, uint16_t *min, uint16_t *step, grid *g)
 {
-    const uint16x4_t exponent = vdup_n_u16(KERN_KV_NOT_FINITE);
-    uint16x4_t bad = vdup_n_u16(0);
-    float32x4_t lo = kern_f16x4_neon(x), hi = lo;
+    const uint32x4_t exponent = vdupq_n_u32(KERN_KV_NOT_FINITE);
+    uint32x4_t bad = vdupq_n_u32(0);
+    float32x4_t lo = vld1q_f32(x), hi = lo;
     for (int n = 0; n < outs; n += 4) {
-        const float32x4_t v = kern_f16x4_neon(x + n);
-        bad = vorr_u16(bad, vceq_u16(vand_u16(vld1_u16(x + n), exponent), exponent));
+        const float32x4_t v = vld1q_f32(x + n);
+        bad = vorrq_u32(bad, vceqq_u32(vandq_u32(vreinterpretq_u32_f32(v), exponent), exponent));
         lo = vminq_f32(lo, v);
         hi = vmaxq_f32(hi, v);
     }
-    if (vmaxv_u16(bad))
+    if (vmaxvq_u32(bad) || !kern_kv_grid(vminvq_f32(lo), vmaxvq_f32(hi), min, step))
         return false;
-    kern_kv_grid(vminvq_f32(lo), vmaxvq_f32(hi), min, step);
     *g = (grid){quant_f16_to_f32(*min), kern_kv_inverse(*step)};
     return true;
 }
 
 // The codes of a group of four terms, 4 outs.
-KERN_INLINE uint8x16_t group_codes(const uint16_t *x, int outs, const grid *g)
+KERN_INLINE uint8x16_t group_codes(const float *x, int outs, const grid *g)
 {
     uint32x4_t codes = vdupq_n_u32(0);
     KERN_UNROLL
     for (int j = 0; j < 4; j++) {
-        const float32x4_t v = vsubq_f32(kern_f16x4_neon(x + j * outs), vdupq_n_f32(g[j].min));
+        const float32x4_t v = vsubq_f32(vld1q_f32(x + j * outs), vdupq_n_f32(g[j].min));
         const uint32x4_t c = vcvtq_u32_f32(vmulq_n_f32(v, g[j].inverse));
         codes = vorrq_u32(codes, vshlq_u32(vminq_u32(c, vdupq_n_u32(KERN_KV_CELLS - 1)), vdupq_n_s32(8 * j)));
     }
     return vreinterpretq_u8_u32(codes);
 }
 
-static void encode_line(const uint16_t *x, int outs, const grid *g, uint8_t *high, uint8_t *low)
+static void encode_line(const float *x, int outs, const grid *g, uint8_t *high, uint8_t *low)
 {
     for (int n = 0; n < outs; n += 4) {
         const uint8x16_t a = group_codes(x + n, outs, g), b = group_codes(x + 4 * outs + n, outs, g + 4);
@@ -52,7 +51,7 @@ static void encode_line(const uint16_t *x, int outs, const grid *g, uint8_t *hig
     }
 }
 
-static bool encode(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low, uint16_t *scales)
+static bool encode(const float *x, int terms, int outs, uint8_t *high, uint8_t *low, uint16_t *scales)
 {
     for (int r = 0; r < terms; r += LINE, x += LINE * outs, high += 4 * outs) {
         grid g[LINE];

@@ -186,6 +186,12 @@ static void add(const float *a, const float *b, int n, float *y)
         y[i] = a[i] + b[i];
 }
 
+static void f16_to_f32(const uint16_t *x, int n, float *y)
+{
+    for (int i = 0; i < n; i += 4)
+        vst1q_f32(y + i, kern_f16x4_neon(x + i));
+}
+
 static void f32_to_f16(const float *x, int n, uint16_t *y)
 {
     int i = 0;
@@ -216,5 +222,6 @@ void kern_neon_fill_ops(kern_table *t)
     t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
+    t->f16_to_f32 = f16_to_f32;
     t->put_k_f16 = put_k_f16;
 }

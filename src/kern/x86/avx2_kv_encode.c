@@ -12,32 +12,32 @@ typedef struct grid {
 } grid;
 
 // False when a value is infinite or no number.
-static bool grid_of(const uint16_t *x, int outs, uint16_t *min, uint16_t *step, grid *g)
+static bool grid_of(const float *x, int outs, uint16_t *min, uint16_t *step, grid *g)
 {
-    const __m128i exponent = _mm_set1_epi16(KERN_KV_NOT_FINITE);
-    __m128i bad = _mm_setzero_si128();
-    __m256 lo = _mm256_cvtph_ps(kern_load128(x)), hi = lo;
+    const __m256i exponent = _mm256_set1_epi32(KERN_KV_NOT_FINITE);
+    __m256i bad = _mm256_setzero_si256();
+    __m256 lo = _mm256_loadu_ps(x), hi = lo;
     for (int n = 0; n < outs; n += 8) {
-        const __m128i h = kern_load128(x + n);
-        const __m256 v = _mm256_cvtph_ps(h);
-        bad = _mm_or_si128(bad, _mm_cmpeq_epi16(_mm_and_si128(h, exponent), exponent));
+        const __m256 v = _mm256_loadu_ps(x + n);
+        bad = _mm256_or_si256(
+            bad, _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(v), exponent), exponent));
         lo = _mm256_min_ps(lo, v);
         hi = _mm256_max_ps(hi, v);
     }
-    if (!_mm_testz_si128(bad, bad))
+    if (!_mm256_testz_si256(bad, bad) ||
+        !kern_kv_grid(-kern_max_avx2(_mm256_xor_ps(lo, _mm256_set1_ps(-0.0f))), kern_max_avx2(hi), min, step))
         return false;
-    kern_kv_grid(-kern_max_avx2(_mm256_xor_ps(lo, _mm256_set1_ps(-0.0f))), kern_max_avx2(hi), min, step);
     *g = (grid){quant_f16_to_f32(*min), kern_kv_inverse(*step)};
     return true;
 }
 
 // The codes of a group of four terms, 8 outs.
-KERN_INLINE __m256i group_codes(const uint16_t *x, int outs, const grid *g)
+KERN_INLINE __m256i group_codes(const float *x, int outs, const grid *g)
 {
     __m256i codes = _mm256_setzero_si256();
     KERN_UNROLL
     for (int j = 0; j < 4; j++) {
-        const __m256 v = _mm256_sub_ps(_mm256_cvtph_ps(kern_load128(x + j * outs)), _mm256_set1_ps(g[j].min));
+        const __m256 v = _mm256_sub_ps(_mm256_loadu_ps(x + j * outs), _mm256_set1_ps(g[j].min));
         __m256i c = _mm256_cvttps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(g[j].inverse)));
         c = _mm256_min_epi32(c, _mm256_set1_epi32(KERN_KV_CELLS - 1));
         codes = _mm256_or_si256(codes, _mm256_slli_epi32(c, 8 * j));
@@ -45,7 +45,7 @@ KERN_INLINE __m256i group_codes(const uint16_t *x, int outs, const grid *g)
     return codes;
 }
 
-static void encode_line(const uint16_t *x, int outs, const grid *g, uint8_t *high, uint8_t *low)
+static void encode_line(const float *x, int outs, const grid *g, uint8_t *high, uint8_t *low)
 {
     const __m256i low4 = _mm256_set1_epi8(15), high4 = _mm256_set1_epi8((char)0xf0);
     for (int n = 0; n < outs; n += 8) {
@@ -60,7 +60,7 @@ static void encode_line(const uint16_t *x, int outs, const grid *g, uint8_t *hig
     }
 }
 
-static bool encode(const uint16_t *x, int terms, int outs, uint8_t *high, uint8_t *low, uint16_t *scales)
+static bool encode(const float *x, int terms, int outs, uint8_t *high, uint8_t *low, uint16_t *scales)
 {
     for (int r = 0; r < terms; r += LINE, x += LINE * outs, high += 4 * outs) {
         grid g[LINE];

@@ -216,6 +216,12 @@ KERN_INLINE __m128i to_f16(__m256 x)
     return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+static void f16_to_f32(const uint16_t *x, int n, float *y)
+{
+    for (int i = 0; i < n; i += 8)
+        _mm256_storeu_ps(y + i, _mm256_cvtph_ps(kern_load128(x + i)));
+}
+
 static void f32_to_f16(const float *x, int n, uint16_t *y)
 {
     int i = 0;
@@ -249,5 +255,6 @@ void kern_avx2_fill_ops(kern_table *t)
     t->softcap = softcap;
     t->add = add;
     t->f32_to_f16 = f32_to_f16;
+    t->f16_to_f32 = f16_to_f32;
     t->put_k_f16 = put_k_f16;
 }
