@@ -276,9 +276,11 @@ typedef enum irori_grammar_kind {
 } irori_grammar_kind;
 
 // after: the grammar begins behind the first occurrence of this text ("</think>"), before it anything may be
-// written but an end; NULL: at once. IRORI_FORMAT: malformed; IRORI_UNSUPPORTED: names the keyword and its place;
+// written but an end; IRORI_HARMONY_FINAL: behind the head of the final message of OpenAI's harmony format (gpt-oss),
+// before it only its other messages; NULL: at once. IRORI_FORMAT: malformed; IRORI_UNSUPPORTED: names the keyword and its place;
 // IRORI_LIMIT: too large. The model must outlive the grammar; its sessions share it. Any thread may make and free
 // grammars, also while a scheduler runs the model.
+#define IRORI_HARMONY_FINAL "<|channel|>final<|message|>"
 IRORI_API int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind kind,
                                 const char *text, size_t bytes, const char *after, irori_error *error);
 
@@ -297,6 +299,7 @@ typedef struct irori_calls {
         *end;  // between calls behind one open, and after the last; NULL both: one call behind each
     const char *think,
         *unthink;     // a text may begin with a block between these, where nothing is a call; NULL: none
+    bool harmony;     // OpenAI's harmony messages (gpt-oss): one call at most, the words above are not read
     bool raw;         // arguments are any text up to close; schemas are not read
     bool bare;        // a text that begins with before_name (with its first byte but blanks) is a call too
     bool text_after;  // other text, and more calls, may follow calls

@@ -28,6 +28,21 @@ static gram_word word_of(const irori_model *m, const char *text)
     return w;
 }
 
+static gram_harmony harmony_of(const irori_model *m)
+{
+    return (gram_harmony){word_of(m, "<|start|>"), word_of(m, "<|channel|>"), word_of(m, "<|constrain|>"),
+                          word_of(m, "<|message|>"), word_of(m, "<|end|>")};
+}
+
+// What stands before the grammar; *harmony is its memory.
+static gram_lead lead_of(const irori_model *m, const char *after, gram_harmony *harmony)
+{
+    if (!after || strcmp(after, IRORI_HARMONY_FINAL) != 0)
+        return (gram_lead){.word = word_of(m, after)};
+    *harmony = harmony_of(m);
+    return (gram_lead){.harmony = harmony};
+}
+
 int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind kind, const char *text,
                       size_t bytes, const char *after, irori_error *error)
 {
@@ -39,7 +54,8 @@ int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind ki
     irori_grammar *g = mem_calloc(MEM_GRAMMAR, 1, sizeof *g);
     if (!g)
         return err_set(e, ST_NOMEM, "no memory for a grammar");
-    gram_lead lead = word_of(m, after);
+    gram_harmony harmony;
+    gram_lead lead = lead_of(m, after, &harmony);
     switch (kind) {
     case IRORI_GRAMMAR_JSON: rc = gram_compile_json(&g->g, m->vocab, lead, e); break;
     case IRORI_GRAMMAR_JSON_SCHEMA:
@@ -65,7 +81,9 @@ static int compile_calls(gram **out, irori_model *m, const irori_calls *c, const
     for (size_t i = 0; i < c->n_tools; i++)
         tools[i] = (gram_tool){c->tools[i].name, c->tools[i].schema,
                                c->tools[i].schema ? c->tools[i].schema_bytes : 0};
+    gram_harmony harmony = harmony_of(m), before;
     gram_calls inner = {.open = word_of(m, c->open),
+                        .harmony = c->harmony ? &harmony : NULL,
                         .begin = c->begin,
                         .before_name = c->before_name,
                         .before_arguments = word_of(m, c->before_arguments),
@@ -81,7 +99,7 @@ static int compile_calls(gram **out, irori_model *m, const irori_calls *c, const
                         .many = c->many,
                         .tool = tools,
                         .n_tools = c->n_tools};
-    int rc = gram_compile_calls(out, m->vocab, word_of(m, after), &inner, e);
+    int rc = gram_compile_calls(out, m->vocab, lead_of(m, after, &before), &inner, e);
     mem_free(tools);
     return rc;
 }
@@ -91,7 +109,7 @@ int irori_grammar_new_calls(irori_grammar **out, irori_model *m, const irori_cal
 {
     err *e = api_err(error);
     *out = NULL;
-    if (calls->n_tools == 0 || !*calls->open)
+    if (calls->n_tools == 0 || (!calls->harmony && !*calls->open))
         return err_set(e, ST_INVALID, "a grammar of calls needs a tool and a word that opens calls");
     int rc = need_vocab(m, e);
     if (rc)

@@ -4,6 +4,7 @@
 // circle of free text, word, call, and each call is one of the declared tools with the rule of its own schema.
 #include <string.h>
 
+#include "gram/harmony.h"
 #include "gram/schema.h"
 
 typedef struct maker {
@@ -35,17 +36,9 @@ static rx spaced(maker *m, const char *s, size_t n)
     return a;
 }
 
-static rx token_rx(maker *m, int32_t token)
-{
-    char name[GRAM_CONTROL_BYTES];
-    gram_control_name((uint32_t)token, name);
-    return rx_literal(&m->g->rx, name, sizeof name);
-}
-
 static rx word_rx(maker *m, const gram_word *w)
 {
-    rx text = spaced(m, w->word, w->n);
-    return w->token < 0 ? text : rx_or(&m->g->rx, text, token_rx(m, w->token));
+    return rx_or(&m->g->rx, spaced(m, w->word, w->n), w->token < 0 ? RX_NONE : gram_word_rx(&m->g->rx, w));
 }
 
 // Free text, and what leads up to a call, for both ways to write `open`.
@@ -53,6 +46,12 @@ static void lay_text(maker *m)
 {
     rx_pool *p = &m->g->rx;
     const gram_word *w = &m->c->open;
+    const gram_harmony *h = m->c->harmony;
+    if (h) {
+        m->until = gram_harmony_before(p, h, false);
+        m->free = rx_cat(p, m->until, rx_cat(p, gram_harmony_final(p, h), gram_harmony_text(p, h)));
+        return;
+    }
     m->free = rx_until(p, w->word, w->n, true);
     m->until = rx_until(p, w->word, w->n, false);
     if (w->token < 0)
@@ -93,19 +92,30 @@ static int lay_tool(maker *m, size_t i)
     rx_pool *p = &m->g->rx;
     const gram_calls *c = m->c;
     const char *name = c->tool[i].name;
-    rx head = rx_cat(p, rx_literal(p, name, strlen(name)), word_rx(m, &c->before_arguments));
-    head = rx_cat(p, spaced(m, c->before_name, strlen(c->before_name)), head);
+    rx head;
+    if (c->harmony) {
+        head = gram_harmony_call(p, c->harmony, name);
+    } else {
+        head = rx_cat(p, rx_literal(p, name, strlen(name)), word_rx(m, &c->before_arguments));
+        head = rx_cat(p, spaced(m, c->before_name, strlen(c->before_name)), head);
+    }
     m->head[i] = (gram_edge){GRAM_MATCH, head, gram_add_place(m->g, false)};
     int rc = c->raw ? ST_OK : arguments_of(m, i);
     return rc ? err_prefix(m->e, "tool \"%s\"", name) : ST_OK;
 }
 
+// The expressions around calls: what closes one, stands between two, ends the last, and opens the first.
+typedef struct around {
+    rx close, next, end, opening, thoughts, not_bare;
+} around;
+
 // From `call` to `last`: the calls behind one opening word.
-static void lay_calls(maker *m, rx close, rx next, rx end)
+static void lay_calls(maker *m, const around *a)
 {
     gram *g = m->g;
     const gram_calls *c = m->c;
-    uint32_t after = gram_add_place(g, false), closed = c->end ? gram_add_place(g, false) : m->last;
+    uint32_t after = gram_add_place(g, false),
+             closed = c->end && !c->harmony ? gram_add_place(g, false) : m->last;
     for (size_t i = 0; i < c->n_tools; i++) {
         gram_edge values = {GRAM_CALL, m->arguments[i], after};
         if (c->raw)
@@ -113,39 +123,67 @@ static void lay_calls(maker *m, rx close, rx next, rx end)
         gram_set_edges(g, m->head[i].to, &values, 1);
     }
     gram_set_edges(g, m->call, m->head, c->n_tools);
-    gram_set_edges(g, after, &(gram_edge){GRAM_MATCH, close, closed}, 1);
-    gram_edge on[] = {{GRAM_MATCH, end, m->last}, {GRAM_MATCH, next, m->call}};
-    if (c->end)
+    gram_set_edges(g, after, &(gram_edge){GRAM_MATCH, a->close, closed}, 1);
+    gram_edge on[] = {{GRAM_MATCH, a->end, m->last}, {GRAM_MATCH, a->next, m->call}};
+    if (c->end && !c->harmony)
         gram_set_edges(g, closed, on, c->many ? 2 : 1);
 }
 
 // The whole text: thoughts, free text, the first opening; behind calls more of both.
-static uint32_t lay_whole(maker *m, rx thoughts, rx opening, rx not_bare, rx blanks)
+static uint32_t lay_whole(maker *m, const around *a, rx blanks)
 {
     gram *g = m->g;
     rx_pool *p = &g->rx;
     const gram_calls *c = m->c;
+    bool many = c->many && !c->harmony;
     uint32_t start = gram_add_place(g, false), text = gram_add_place(g, false);
     uint32_t end = gram_add_place(g, true), rule = gram_add_rule(g);
-    gram_edge first[] = {{GRAM_EPSILON, 0, text}, {GRAM_MATCH, thoughts, text}};
+    gram_edge first[] = {{GRAM_EPSILON, 0, text}, {GRAM_MATCH, a->thoughts, text}};
     gram_set_edges(g, start, first, c->think ? 2 : 1);
-    gram_edge must[] = {{GRAM_MATCH, opening, m->call}, {GRAM_MATCH, blanks, m->call}};
-    gram_edge may[] = {{GRAM_MATCH, rx_and(p, m->free, not_bare), end},
-                       {GRAM_MATCH, rx_and(p, m->until, not_bare), m->call},
+    gram_edge must[] = {{GRAM_MATCH, a->opening, m->call}, {GRAM_MATCH, blanks, m->call}};
+    gram_edge may[] = {{GRAM_MATCH, rx_and(p, m->free, a->not_bare), end},
+                       {GRAM_MATCH, rx_and(p, m->until, a->not_bare), m->call},
                        {GRAM_MATCH, blanks, m->call}};
     if (c->must)
         gram_set_edges(g, text, must + c->bare, 1);
     else
         gram_set_edges(g, text, may, c->bare ? 3 : 2);
     gram_edge more[] = {
-        {GRAM_MATCH, opening, m->call}, {GRAM_MATCH, m->free, end}, {GRAM_MATCH, m->until, m->call}};
-    if (c->many && c->text_after)
+        {GRAM_MATCH, a->opening, m->call}, {GRAM_MATCH, m->free, end}, {GRAM_MATCH, m->until, m->call}};
+    if (many && c->text_after)
         gram_set_edges(g, m->last, more + 1, 2);
-    else if (c->many && !c->end)
+    else if (many && !c->end)
         gram_set_edges(g, m->last, more, 1);
     if (!g->failed)
         g->rule[rule].start = start;
     return rule;
+}
+
+static around lay_words(maker *m, rx blanks)
+{
+    rx_pool *p = &m->g->rx;
+    const gram_calls *c = m->c;
+    around a = {RX_EMPTY, RX_NONE, RX_NONE, RX_NONE, RX_NONE, RX_ALL};
+    if (c->harmony) {
+        a.opening = gram_harmony_before(p, c->harmony, true);
+        return a;
+    }
+    size_t n = strlen(c->close);
+    a.close = c->raw ? rx_until(p, c->close, n, false) : spaced(m, c->close, n);
+    a.next = c->next ? spaced(m, c->next, strlen(c->next)) : RX_NONE;
+    a.end = c->end ? spaced(m, c->end, strlen(c->end)) : RX_NONE;
+    rx begin = spaced(m, c->begin, strlen(c->begin));
+    a.opening = rx_cat(p, m->blank, rx_cat(p, word_rx(m, &c->open), begin));
+    m->until = rx_cat(p, m->until, begin);
+    if (c->think)
+        a.thoughts = rx_cat(p, blanks,
+                            rx_cat(p, rx_literal(p, c->think, strlen(c->think)),
+                                   rx_until(p, c->unthink, strlen(c->unthink), false)));
+    if (c->bare) {
+        const char *brace = c->before_name + strspn(c->before_name, " ");
+        a.not_bare = rx_not(p, rx_cat(p, blanks, rx_cat(p, rx_byte(p, (unsigned char)*brace), RX_ALL)));
+    }
+    return a;
 }
 
 static int compile(maker *m)
@@ -169,24 +207,10 @@ static int compile(maker *m)
     if (rc)
         return rc;
     // All expressions first: the alphabet is closed before the rules of schemas can be finished.
-    size_t n = strlen(c->close);
-    rx close = c->raw ? rx_until(p, c->close, n, false) : spaced(m, c->close, n);
-    rx next = c->next ? spaced(m, c->next, strlen(c->next)) : RX_NONE;
-    rx end = c->end ? spaced(m, c->end, strlen(c->end)) : RX_NONE;
-    rx blanks = any_blanks(m), thoughts = RX_NONE, not_bare = RX_ALL;
-    rx begin = spaced(m, c->begin, strlen(c->begin));
-    rx opening = rx_cat(p, m->blank, rx_cat(p, word_rx(m, &c->open), begin));
-    m->until = rx_cat(p, m->until, begin);
-    if (c->think)
-        thoughts = rx_cat(p, blanks,
-                          rx_cat(p, rx_literal(p, c->think, strlen(c->think)),
-                                 rx_until(p, c->unthink, strlen(c->unthink), false)));
-    if (c->bare) {
-        const char *brace = c->before_name + strspn(c->before_name, " ");
-        not_bare = rx_not(p, rx_cat(p, blanks, rx_cat(p, rx_byte(p, (unsigned char)*brace), RX_ALL)));
-    }
-    uint32_t root = lay_whole(m, thoughts, opening, not_bare, blanks);
-    lay_calls(m, close, next, end);
+    rx blanks = any_blanks(m);
+    around a = lay_words(m, blanks);
+    uint32_t root = lay_whole(m, &a, blanks);
+    lay_calls(m, &a);
     rx_freeze(p);
     for (size_t i = 0; i < c->n_tools && !c->raw; i++)
         if (schema_settle(&m->schema[i], m->arguments[i]))

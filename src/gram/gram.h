@@ -24,12 +24,23 @@ size_t gram_vocab_bytes(const gram_vocab *v);
 
 typedef struct gram gram;
 
-// What stands before the sentence: anything but an end, up to and with the first occurrence of this word. n == 0:
-// nothing, the sentence begins at once. When the word is a control token, its id; else -1.
-typedef struct gram_lead {
+// A word that may be written as text or, when it is a control token, as that token.
+typedef struct gram_word {
     const char *word;
     size_t n;
-    int32_t token;
+    int32_t token;  // its id; -1: it is none
+} gram_word;
+
+// The control words of OpenAI's harmony format (harmony.c).
+typedef struct gram_harmony {
+    gram_word start, channel, constrain, message, end;
+} gram_harmony;
+
+// What stands before the sentence: anything but an end, up to and with the first occurrence of this word. n == 0:
+// nothing, the sentence begins at once.
+typedef struct gram_lead {
+    gram_word word;
+    const gram_harmony *harmony;  // not NULL: messages up to the beginning of the final one, and no word
 } gram_lead;
 
 // Each compiles a text. ST_FORMAT: it is not what its format allows, with the place; ST_UNSUPPORTED: names the
@@ -41,9 +52,6 @@ int gram_compile_gbnf(gram **out, const gram_vocab *v, gram_lead lead, const cha
 int gram_compile_json_schema(gram **out, const gram_vocab *v, gram_lead lead, const char *schema, size_t n,
                              err *e);
 int gram_compile_json(gram **out, const gram_vocab *v, gram_lead lead, err *e);  // any JSON value
-
-// A word that may be written as text or, when it is a control token, as that token.
-typedef gram_lead gram_word;
 
 typedef struct gram_tool {
     const char *name;    // written as it stands: no byte that JSON escapes
@@ -61,6 +69,7 @@ typedef struct gram_calls {
     const char *close;
     const char *next, *end;  // behind one `open`: what stands between calls, after the last; NULL: one call
     const char *think, *unthink;  // words of a block before all else in which calls are no calls; NULL: none
+    const gram_harmony *harmony;  // not NULL: messages of that format, and no words of this structure
     bool raw;                     // arguments are any text up to `close`, no JSON
     bool bare;                    // a text that begins with before_name is a call without `open`
     bool text_after;              // free text may follow calls, and more calls

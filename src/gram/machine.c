@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "gram/harmony.h"
+
 enum { MOST_PLACES = 1 << 21, MOST_EDGES = 1 << 23 };
 
 int gram_lost(gram *g, int why)
@@ -17,11 +19,14 @@ static void begin_text(gram *g, gram_lead lead)
 {
     char name[GRAM_CONTROL_BYTES];
     rx until = RX_EMPTY;
-    if (lead.token >= 0 && lead.n) {
-        gram_control_name((uint32_t)lead.token, name);
+    if (lead.harmony) {
+        until = rx_cat(&g->rx, gram_harmony_before(&g->rx, lead.harmony, false),
+                       gram_harmony_final(&g->rx, lead.harmony));
+    } else if (lead.word.n && lead.word.token >= 0) {
+        gram_control_name((uint32_t)lead.word.token, name);
         until = rx_until(&g->rx, name, sizeof name, false);
-    } else if (lead.n) {
-        until = rx_until(&g->rx, lead.word, lead.n, false);
+    } else if (lead.word.n) {
+        until = rx_until(&g->rx, lead.word.word, lead.word.n, false);
     }
     uint32_t from = gram_add_place(g, false);
     g->entry = gram_add_rule(g);

@@ -32,4 +32,13 @@ static inline uint64_t gram_mix(uint64_t h, uint64_t v)
     return z ^ z >> 31;
 }
 
+// The bytes a control token is matched by: 0xFF, which is in no text, and its number.
+enum { GRAM_CONTROL_BYTES = 4 };
+static inline void gram_control_name(uint32_t id, char out[GRAM_CONTROL_BYTES])
+{
+    out[0] = (char)0xFF;
+    for (int i = 0; i < 3; i++)
+        out[1 + i] = (char)(id >> (16 - 8 * i) & 0xFF);
+}
+
 #endif

@@ -36,15 +36,6 @@ struct gram_vocab {
     gram_body body[GRAM_BODIES];
 };
 
-// The bytes a control token is matched by: 0xFF, which is in no text, and its number.
-enum { GRAM_CONTROL_BYTES = 4 };
-static inline void gram_control_name(uint32_t id, char out[GRAM_CONTROL_BYTES])
-{
-    out[0] = (char)0xFF;
-    for (int i = 0; i < 3; i++)
-        out[1 + i] = (char)(id >> (16 - 8 * i) & 0xFF);
-}
-
 static inline const char *gram_vocab_piece(const gram_vocab *v, uint32_t id, size_t *n)
 {
     *n = v->at[id + 1] - v->at[id];

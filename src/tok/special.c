@@ -37,15 +37,21 @@ static const char *const ends[] = {
     "<|calls|>",  "<|flush|>",  "<end_of_turn>",      "<turn|>", "<|endoftext|>",        "<|end_of_text|>",
     "<EOT>",      "_<EOT>",     "<end_of_utterance>", "<eos>",   "<｜end▁of▁sentence｜>"};
 
+static bool may_end(const tok *t, uint32_t id)
+{
+    return t->type[id] == TOK_CONTROL || t->type[id] == TOK_USER;
+}
+
 static void mark_ends(tok *t)
 {
-    for (uint32_t i = 0; i < t->count; i++) {
-        if (t->type[i] != TOK_CONTROL && t->type[i] != TOK_USER)
-            continue;
-        for (size_t k = 0; k < COUNT_OF(ends); k++)
-            if (is(t, (int32_t)i, ends[k]))
+    // Where an answer is made of several messages (OpenAI's harmony format), <|end|> only ends one of them.
+    uint32_t harmony = 0;
+    for (uint32_t i = 0; i < t->count; i++)
+        harmony += may_end(t, i) && (is(t, (int32_t)i, "<|channel|>") || is(t, (int32_t)i, "<|return|>"));
+    for (uint32_t i = 0; i < t->count; i++)
+        for (size_t k = 0; k < COUNT_OF(ends) && may_end(t, i); k++)
+            if (is(t, (int32_t)i, ends[k]) && !(harmony == 2 && strcmp(ends[k], "<|end|>") == 0))
                 t->mark[i] |= TOK_MARK_EOG;
-    }
     const int32_t named[] = {t->eos, t->eot, t->eom};
     for (size_t k = 0; k < COUNT_OF(named); k++)
         if (named[k] >= 0)

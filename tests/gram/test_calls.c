@@ -184,6 +184,86 @@ static void test_control(void **state)
     gram_free(g);
 }
 
+#define HM_THINK "<|channel|>analysis<|message|>Hm {\"a\"}.<|end|><|start|>assistant"
+#define HM_TELL "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
+#define HM_NOW "<|channel|>commentary to=functions.now <|constrain|>json<|message|>{}"
+#define HM_WEATHER " to=functions.get_weather<|channel|>commentary json<|message|>{\"city\":\"A\"}"
+
+static gram_harmony harmony_words(void)
+{
+    return (gram_harmony){word("<|start|>"), word("<|channel|>"), word("<|constrain|>"), word("<|message|>"),
+                          word("<|end|>")};
+}
+
+static void test_harmony(void **state)
+{
+    (void)state;
+    gram_harmony words = harmony_words();
+    gram_calls c = {.harmony = &words, .many = true, .tool = tools, .n_tools = COUNT_OF(tools)};
+    check(&c,
+          (const char *[]){"<|channel|>final<|message|>", "<|channel|>final<|message|>It is {\"city\"} <| |>",
+                           HM_THINK HM_THINK "<|channel|>final<|message|>a", HM_NOW, HM_THINK HM_TELL HM_NOW,
+                           HM_WEATHER, HM_THINK HM_WEATHER,
+                           "<|channel|>commentary to=functions.now<|message|>{ }", NULL},
+          (const char *[]){"", "text", HM_THINK, HM_TELL, "<|channel|>final<|message|>a<|channel|>",
+                           "<|channel|>commentary to=functions.other<|message|>{}",
+                           "<|channel|>commentary to=functions.nowx<|message|>{}",
+                           "<|channel|>analysis to=functions.now<|message|>{}",
+                           "<|channel|>commentary to=python<|message|>1", HM_NOW HM_NOW, HM_NOW "<|call|>",
+                           "<|channel|>commentary to=functions.now json<|message|>{\"a\":1}",
+                           " to=functions.get_weather<|channel|>commentary json<|message|>{\"city\":\"C\"}",
+                           NULL});
+    c.must = true;
+    check(&c, (const char *[]){HM_NOW, HM_THINK HM_WEATHER, NULL},
+          (const char *[]){"<|channel|>final<|message|>a", HM_TELL HM_NOW, HM_THINK, NULL});
+}
+
+// The words as control tokens: masks are right on the way, and no text holds one.
+static void test_harmony_tokens(void **state)
+{
+    (void)state;
+    gram_harmony words = harmony_words();
+    gram_word *w[] = {&words.channel, &words.start, &words.constrain, &words.message, &words.end};
+    size_t n = 0;
+    for (uint32_t t = 0; t < tok_count(test_tok()) && n < COUNT_OF(w); t++)
+        if (tok_is_control(test_tok(), (int32_t)t) && !tok_is_eog(test_tok(), (int32_t)t))
+            w[n++]->token = (int32_t)t;
+    assert_true(n >= 1);
+    gram_calls c = {.harmony = &words, .tool = tools, .n_tools = COUNT_OF(tools)};
+    gram *g = compile(&c);
+    gram_state *s;
+    assert_int_equal(gram_state_new(&s, g, NULL), ST_OK);
+    check_mask(s);
+    assert_int_equal(gram_state_accept(s, words.channel.token, NULL), ST_OK);
+    check_mask(s);
+    assert_int_equal(gram_state_accept_bytes(s, "final<|message|>text", 20, NULL), ST_OK);
+    check_mask(s);
+    assert_true(gram_state_may_end(s));
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(gram_state_accept(s, w[i]->token, NULL), ST_INVALID);
+    gram_state_free(s);
+    assert_true(fits(g, HM_THINK HM_NOW, sizeof HM_THINK HM_NOW - 1));
+    gram_free(g);
+}
+
+// A grammar behind the head of the final message.
+static void test_harmony_lead(void **state)
+{
+    (void)state;
+    gram_harmony words = harmony_words();
+    static const char *const good[] = {"<|channel|>final<|message|>{\"a\": 1}",
+                                       HM_THINK "<|channel|>final <|constrain|>json<|message|>[1]", NULL},
+                             *const bad[] = {"{}", "<|channel|>final<|message|>text", HM_THINK "{}", HM_NOW,
+                                             NULL};
+    gram *g;
+    assert_int_equal(gram_compile_json(&g, test_vocab(), (gram_lead){.harmony = &words}, NULL), ST_OK);
+    for (int i = 0; good[i]; i++)
+        assert_true(fits(g, good[i], strlen(good[i])) && fits_tokens(g, good[i], strlen(good[i]), 3));
+    for (int i = 0; bad[i]; i++)
+        assert_false(fits(g, bad[i], strlen(bad[i])));
+    gram_free(g);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -245,9 +325,12 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tags),     cmocka_unit_test(test_thoughts),  cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_bare),     cmocka_unit_test(test_raw),       cmocka_unit_test(test_control),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_tags),         cmocka_unit_test(test_thoughts),
+        cmocka_unit_test(test_lists),        cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_raw),          cmocka_unit_test(test_control),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_harmony),      cmocka_unit_test(test_harmony_tokens),
+        cmocka_unit_test(test_harmony_lead),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
 }

@@ -202,6 +202,12 @@ static void harmony(void **state)
         t,
         "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\":\"A\"}<|call|>",
         "C(get_weather:{\"city\":\"A\"})");
+    expect(t, " to=functions.now<|channel|>commentary json<|message|>{}<|call|>", "C(now:{})");
+    expect(
+        t,
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant to=functions.now<|channel|>commentary<|message|>{}",
+        "R(Hm.)C(now:{})");
+    expect(t, " to=functions.other<|channel|>commentary<|message|>{}", "{}");
     expect(t, "<|channel|>final<|message|>cut", "cut");
 }
 

@@ -550,19 +550,24 @@ static bool feed_head(calls_parser *p)
     size_t at;
     if (find_word(&p->pend, words, 1, &at) < 0)
         return false;
-    const char *head = p->pend.data, *target = memmem(head, at, to, sizeof to - 1);
+    const char *head = p->pend.data, *target = memmem(head, at, to, sizeof to - 1), *end = head + at;
+    buf before = p->key;  // what stood before the channel
+    buf_init(&p->key);
+    if (!target && before.len && (target = memmem(before.data, before.len, to, sizeof to - 1)))
+        end = before.data + before.len;
     begin_object(p, "", 0);
     p->state = S_MESSAGE;
     p->member = at >= 8 && memcmp(head, "analysis", 8) == 0 && p->split_reasoning ? 1 : 0;
     if (target && p->tools) {
         target += sizeof to - 1;
         size_t n = 0;
-        while (target + n < head + at && !is_space(target[n]) && target[n] != '<')
+        while (target + n < end && !is_space(target[n]) && target[n] != '<')
             n++;
         buf_add(&p->name, target, n);
         if (check_name(p))
             p->member = 2;
     }
+    buf_done(&before);
     p->trim = p->member < 2;
     drop(&p->pend, at + strlen(words[0]));
     return true;
@@ -588,6 +593,7 @@ static bool feed_message(calls_parser *p)
         end_call(p);
     if (w < 4)
         drop(&p->pend, strlen(words[w]));
+    buf_clear(&p->key);
     p->state = S_BETWEEN;
     return true;
 }
@@ -597,7 +603,8 @@ static bool feed_between(calls_parser *p)
     static const char *const words[] = {"<|channel|>"};
     size_t at;
     int w = find_word(&p->pend, words, 1, &at);
-    drop(&p->pend, at);  // "<|start|>assistant"
+    buf_add(&p->key, p->pend.data, at);  // "<|start|>assistant", perhaps " to=functions.name"
+    drop(&p->pend, at);
     if (w < 0)
         return false;
     drop(&p->pend, strlen(words[0]));

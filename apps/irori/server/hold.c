@@ -7,8 +7,7 @@
 
 #include "server/chat.h"
 
-// False: calls of this template are not held to a grammar.
-static bool call_form(const calls_style *style, irori_calls *c)
+static void call_form(const calls_style *style, irori_calls *c)
 {
     *c = (irori_calls){.open = "<tool_call>",
                        .begin = "",
@@ -44,13 +43,12 @@ static bool call_form(const calls_style *style, irori_calls *c)
         c->end = "";
         c->bare = true;
         break;
-    default: return false;
+    case CALLS_HARMONY: c->harmony = true; break;
     }
     if (style->thinks) {
         c->think = "<think>";
         c->unthink = "</think>";
     }
-    return true;
 }
 
 static void free_tools(irori_tool *tools, size_t n)
@@ -91,22 +89,19 @@ static irori_tool *tools_of(const ask *a, size_t *n, err *e)
     return tools;
 }
 
-// Words of the answer before the grammar begins: the end of its reasoning, when the prompt has opened that.
+// Words of the answer before the grammar begins: the end of its reasoning, when the prompt has opened that, or the head of its
+// final message.
 static const char *after(const ask *a)
 {
+    if (a->messages && a->m->style.syntax == CALLS_HARMONY && a->held)
+        return IRORI_HARMONY_FINAL;
     return chat_prompt_thinks(a) ? "</think>" : NULL;
 }
 
 static int hold_to_calls(ask *a, err *e)
 {
     irori_calls c;
-    if (!call_form(&a->m->style, &c)) {
-        if (a->tool_choice >= ASK_REQUIRED)
-            return err_set(e, ST_UNSUPPORTED,
-                           "tool_choice: this model's template writes calls in a way that cannot be forced; "
-                           "only auto and none are supported");
-        return ST_OK;
-    }
+    call_form(&a->m->style, &c);
     c.must = a->tool_choice >= ASK_REQUIRED;
     c.many = a->parallel;
     irori_tool *tools = tools_of(a, &c.n_tools, e);
