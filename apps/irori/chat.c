@@ -179,21 +179,8 @@ static void find_history(chat *c)
         snprintf(c->history, sizeof c->history, "%s", c->o->history);
         return;
     }
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     char folder[4000];
-    if (state && state[0])
-        snprintf(folder, sizeof folder, "%s/irori", state);
-    else if (home && home[0])
-        snprintf(folder, sizeof folder, "%s/.local/state/irori", home);
-    else
-        return;
-    for (char *at = folder + 1; *at; at++)  // each parent
-        if (*at == '/') {
-            *at = 0;
-            mkdir(folder, 0700);
-            *at = '/';
-        }
-    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+    if (os_state_dir("irori", folder, sizeof folder) && os_make_dirs(folder))
         snprintf(c->history, sizeof c->history, "%s/history", folder);
 }
 

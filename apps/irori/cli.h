@@ -41,6 +41,10 @@ typedef struct cli_options {
     const char *report;
     const char *type, *imatrix, *plot, *base;
     bool csv;
+    // Of the store:
+    const char *as;
+    const char *model_name;  // of a model that was found in the store; NULL: a file
+    bool accept_license, partial;
     // Of `serve`:
     const char *models[CLI_MODELS];
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;
@@ -130,6 +134,10 @@ int cli_end_output(int rc);
 // Messages so far, for irori_session_add_chat: a JSON array in the making.
 void cli_message(buf *messages, const char *role, const char *text, size_t n);
 
+// find.c: a MODEL or --draft that is no file is looked up in the store; what the model brings (system message, parameters)
+// stands behind what the command line says. Says why on failure.
+int cli_find_models(const cli_command *c, int argc, char **argv, cli_options *o);
+
 int cmd_run(const cli_options *o);
 int cmd_chat(const cli_options *o);
 int cmd_info(const cli_options *o);
@@ -147,6 +155,13 @@ int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
 int cmd_convert(const cli_options *o);
 int cmd_imatrix(const cli_options *o);
+int cmd_pull(const cli_options *o);
+int cmd_list(const cli_options *o);  // manage.c, and the five after it
+int cmd_show(const cli_options *o);
+int cmd_rm(const cli_options *o);
+int cmd_copy(const cli_options *o);
+int cmd_verify(const cli_options *o);
+int cmd_move(const cli_options *o);
 int cmd_help(const cli_options *o);
 int cmd_completion(const cli_options *o);
 

@@ -84,6 +84,20 @@ const cli_command cli_commands[] = {
      "Runs the model over the text of --file in windows of --ctx tokens (default 512) and writes what `irori quantize "
      "--imatrix` reads. A few hundred kilobytes of text like that the model will meet are enough.",
      cmd_imatrix},
+    {"pull", "SOURCE", "take a model into the store", "as accept-license json",
+     "SOURCE is a model file; of a split model the first. It is copied under its hash, and `irori run NAME` finds it. "
+     "docs/STORE.md tells where.",
+     cmd_pull},
+    {"list", "", "the models of the store", "json", NULL, cmd_list},
+    {"show", "NAME", "what the store knows of a model", "json", NULL, cmd_show},
+    {"rm", "[NAME]", "remove a model from the store", "partial",
+     "Its files go when no other name has them. --partial removes what interrupted pulls have left.", cmd_rm},
+    {"copy", "NAME NEW", "another name for a model; takes no room", "", NULL, cmd_copy},
+    {"verify", "[NAME]", "compare models with their hashes", "json", "Without NAME: all of the store.",
+     cmd_verify},
+    {"move", "DIR", "take the store to another folder", "",
+     "Everything is copied and compared before the old folder is removed; a link stays in its place.",
+     cmd_move},
     {"completion", "bash|zsh|fish", "shell completion script", "", NULL, cmd_completion},
     {"help", "[COMMAND]", "this help, or a command's", "man", NULL, cmd_help},
 };
@@ -198,6 +212,10 @@ const cli_option cli_option_table[] = {
     {"quiet", 'q', CLI_FLAG, AT(quiet), NULL, "no log of requests", 0, 0},
     {"ui-dir", 0, CLI_TEXT, AT(ui_dir), "DIR", "serve the page from the files of this folder", 0, 0},
     {"no-ui", 0, CLI_FLAG, AT(no_ui), NULL, "serve no page", 0, 0},
+    {"as", 0, CLI_TEXT, AT(as), "NAME", "the model's name in the store", 0, 0},
+    {"accept-license", 0, CLI_FLAG, AT(accept_license), NULL,
+     "accept the model's licence without being asked", 0, 0},
+    {"partial", 0, CLI_FLAG, AT(partial), NULL, "what interrupted pulls have left", 0, 0},
     {"json", 0, CLI_FLAG, AT(json), NULL, "the result as JSON on standard output", 0, 0},
     {"help", 'h', CLI_FLAG, AT(help), NULL, "help for the command", 0, 0},
 };
@@ -277,5 +295,6 @@ int main(int argc, char **argv)
         cli_help_command(c);
         return cli_end_output(CLI_OK);
     }
-    return cli_end_output(c->run(&o));
+    rc = cli_find_models(c, argc - 2, argv + 2, &o);
+    return rc ? rc : cli_end_output(c->run(&o));
 }

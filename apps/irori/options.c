@@ -94,8 +94,19 @@ static bool is_bench_word(const char *word)
 // Whether a second file is named, behind the first.
 static bool takes_two(const cli_command *c, const cli_options *o)
 {
-    return c->run == cmd_quantize || c->run == cmd_convert ||
+    return c->run == cmd_quantize || c->run == cmd_convert || c->run == cmd_copy ||
            (c->run == cmd_bench && o->command && strcmp(o->command, "diff") == 0);
+}
+
+// Whether a word of its arguments stands outside of brackets.
+static bool needs_words(const cli_command *c)
+{
+    bool inside = false, needed = false;
+    for (const char *at = c->arguments; *at; at++) {
+        inside = *at == '[' || (inside && *at != ']');
+        needed = needed || (!inside && *at != ']' && *at != ' ');
+    }
+    return needed;
 }
 
 // Positional words: a model or file, and the file to write; for help and completion a name; "eval ppl MODEL" names the measure first.
@@ -116,7 +127,7 @@ static int positional(const cli_command *c, const char *word, int index, cli_opt
         o->models[o->n_models++] = word;
         return CLI_OK;
     }
-    if (names || o->model || c->run == cmd_serve)
+    if (names || o->model || c->run == cmd_serve || !*c->arguments)
         return usage(c, "\"%s\" is one argument too many", word);
     o->model = word;
     return CLI_OK;
@@ -152,7 +163,7 @@ int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
         if (rc)
             return rc;
     }
-    if (o->help || c->run == cmd_help || c->run == cmd_serve)
+    if (o->help || !needs_words(c))
         return CLI_OK;
     if (c->run == cmd_completion ? !o->command : !o->model || (takes_two(c, o) && !o->output))
         return usage(c, "%s is missing", c->arguments);

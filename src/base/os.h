@@ -30,10 +30,18 @@ int os_read_file(const char *path, size_t max, char **data, size_t *n, err *e);
 void os_map_populate(const void *p, size_t n);
 
 // Folders (os_dir.c).
-// Folder for what a program can make again: $XDG_CACHE_HOME/name, else ~/.cache/name. False when neither variable is an
-// absolute path, or the result is longer than `cap`.
-bool os_cache_dir(const char *name, char *out, size_t cap);
+// Folders of the person's own, by the XDG base directory rules: $XDG_CACHE_HOME/name, else ~/.cache/name, and so on for
+// data (.local/share), state (.local/state) and config (.config). False when neither variable is an absolute path, or the
+// result is longer than `cap`.
+bool os_cache_dir(const char *name, char *out, size_t cap);  // what a program can make again
+bool os_data_dir(const char *name, char *out, size_t cap);
+bool os_state_dir(const char *name, char *out, size_t cap);
+bool os_config_dir(const char *name, char *out, size_t cap);
 bool os_make_dirs(const char *path);  // with all above it, for the owner only; true when it is there
+// Writes a whole file (mode 0600) under a temporary name beside it, makes it durable, and renames it: readers see the old
+// content or the new, and so does whoever starts the machine after it lost power. ST_IO.
+int os_write_file(const char *path, const void *data, size_t n, err *e);
+void os_sync_dir_of(const char *path);  // makes a rename or removal of this file durable
 bool os_disk_space(const char *path, uint64_t *available, uint64_t *total);
 // Removes files of a folder whose names end in `suffix`, the longest unmodified first, until those left hold at most
 // `most` bytes.

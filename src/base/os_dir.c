@@ -13,17 +13,87 @@
 #include "base/mem.h"
 #include "base/os.h"
 
+// $VARIABLE/name, else ~/below/name.
+static bool user_dir(const char *variable, const char *below, const char *name, char *out, size_t cap)
+{
+    const char *base = getenv(variable), *home = getenv("HOME");
+    int n = -1;
+    if (base && *base == '/')
+        n = snprintf(out, cap, "%s/%s", base, name);
+    else if (home && *home == '/')
+        n = snprintf(out, cap, "%s/%s/%s", home, below, name);
+    return n > 0 && (size_t)n < cap;
+}
+
 bool os_cache_dir(const char *name, char *out, size_t cap)
 {
-    const char *base = getenv("XDG_CACHE_HOME"), *below = "";
-    if (!base || *base != '/') {
-        base = getenv("HOME");
-        below = "/.cache";
+    return user_dir("XDG_CACHE_HOME", ".cache", name, out, cap);
+}
+
+bool os_data_dir(const char *name, char *out, size_t cap)
+{
+    return user_dir("XDG_DATA_HOME", ".local/share", name, out, cap);
+}
+
+bool os_state_dir(const char *name, char *out, size_t cap)
+{
+    return user_dir("XDG_STATE_HOME", ".local/state", name, out, cap);
+}
+
+bool os_config_dir(const char *name, char *out, size_t cap)
+{
+    return user_dir("XDG_CONFIG_HOME", ".config", name, out, cap);
+}
+
+void os_sync_dir_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 1;
+    char *dir = mem_strndup(MEM_OTHER, slash ? path : ".", n ? n : 1);
+    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd);  // some file systems have no such thing
+        close(fd);
     }
-    if (!base || *base != '/')
-        return false;
-    int n = snprintf(out, cap, "%s%s/%s", base, below, name);
-    return n > 0 && (size_t)n < cap;
+    mem_free(dir);
+}
+
+static bool write_all(int fd, const char *p, size_t n)
+{
+    for (ssize_t k; n > 0; p += k, n -= (size_t)k) {
+        k = write(fd, p, n);
+        if (k < 0 && errno == EINTR)
+            k = 0;
+        else if (k <= 0)
+            return false;
+    }
+    return true;
+}
+
+int os_write_file(const char *path, const void *data, size_t n, err *e)
+{
+    size_t room = strlen(path) + 32;
+    char *temporary = mem_alloc(MEM_OTHER, room);
+    if (!temporary)
+        return err_set(e, ST_NOMEM, "%s: no memory to write it", path);
+    snprintf(temporary, room, "%s.%ld.XXXXXX", path, (long)getpid());
+    int fd = mkstemp(temporary);
+    bool good = fd >= 0 && write_all(fd, data, n) && fsync(fd) == 0;
+    int why = errno;
+    if (fd >= 0 && close(fd) != 0 && good) {
+        good = false;
+        why = errno;
+    }
+    if (good && rename(temporary, path) != 0) {
+        good = false;
+        why = errno;
+    }
+    if (good)
+        os_sync_dir_of(path);
+    else if (fd >= 0)
+        (void)unlink(temporary);
+    mem_free(temporary);
+    return good ? ST_OK : err_set(e, ST_IO, "%s: cannot be written: %s", path, strerror(why));
 }
 
 bool os_make_dirs(const char *path)

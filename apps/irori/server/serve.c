@@ -85,22 +85,10 @@ static void raise_file_limit(void)
     }
 }
 
-// $XDG_STATE_HOME/irori, else ~/.local/state/irori.
-static bool state_folder(char *out, size_t cap)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n = -1;
-    if (state && *state == '/')
-        n = snprintf(out, cap, "%s/irori", state);
-    else if (home && *home == '/')
-        n = snprintf(out, cap, "%s/.local/state/irori", home);
-    return n > 0 && (size_t)n < cap;
-}
-
 static int start(server *s, const serve_options *o, const http_options *h, err *e)
 {
     char folder[900], path[1024];
-    bool has = state_folder(folder, sizeof folder) && os_make_dirs(folder);
+    bool has = os_state_dir("irori", folder, sizeof folder) && os_make_dirs(folder);
     snprintf(path, sizeof path, "%s/server.sqlite", folder);
     int rc = shelf_open(&s->shelf, has ? path : NULL, e);
     if (!rc)
