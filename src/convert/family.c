@@ -30,7 +30,9 @@ static const convert_rename roberta_top[] = {
     {NULL, NULL, CONVERT_AS_IS}};
 static const convert_rename modernbert_top[] = {
     {"embeddings.tok_embeddings", "token_embd", CONVERT_AS_IS}, {"embeddings.norm", "token_embd_norm", CONVERT_AS_IS},
-    {"final_norm", "output_norm", CONVERT_AS_IS}, {NULL, NULL, CONVERT_AS_IS}};
+    {"final_norm", "output_norm", CONVERT_AS_IS},
+    {"head.dense", "cls", CONVERT_AS_IS}, {"head.norm", "cls.norm", CONVERT_AS_IS},
+    {"classifier", "cls.output", CONVERT_AS_IS}, {NULL, NULL, CONVERT_AS_IS}};
 
 #define ATTENTION(q, k) \
     {"self_attn.q_proj", "attn_q", q}, {"self_attn.k_proj", "attn_k", k}, \

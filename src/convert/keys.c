@@ -53,6 +53,19 @@ static const json_t *rope_of(const json_t *c)
     return full ? full : rope;
 }
 
+// GGUF does not say whether the ends of YaRN's ramp are rounded to whole pairs. Readers round for every architecture but
+// gpt-oss (llama.cpp for that too, docs/QUANTIZATION.md); a model made otherwise would be read wrongly.
+static int check_ramp(const convert_source *s, const keys *k, const json_t *rope, err *e)
+{
+    const char *kind = convert_text(rope, "rope_type") ? convert_text(rope, "rope_type")
+                                                       : convert_text(rope, "type");
+    bool whole = strcmp(k->f->arch, "gpt-oss") != 0;
+    if (!kind || strcmp(kind, "yarn") != 0 || convert_flag(rope, "truncate", whole) == whole)
+        return ST_OK;
+    return err_set(e, ST_UNSUPPORTED, "%s/config.json: truncate of yarn is %s, irori has %s for %s", s->dir,
+                   whole ? "false" : "true", whole ? "true" : "false", k->f->arch);
+}
+
 static void put_scaling(const keys *k, const json_t *rope)
 {
     const char *kind = convert_text(rope, "rope_type") ? convert_text(rope, "rope_type")
@@ -150,13 +163,14 @@ static void put_general(const convert_source *s, const keys *k, const convert_op
     gguf_writer_u32(k->w, "general.quantization_version", 2);
 }
 
-// How an encoder's vectors become one: as sentence-transformers' folder beside it says, else their mean. The numbers are
-// GGUF's: 1 mean, 2 the first token's, 3 the last one's, 4 the score of a classifier.
+// How the vectors of a text become one: as sentence-transformers' folder beside the model says, else, of an encoder, their
+// mean. A decoder without that folder writes text. The numbers are GGUF's: 1 mean, 2 the first token's, 3 the last one's,
+// 4 the score of a classifier.
 static int put_pooling(const convert_source *s, const keys *k, err *e)
 {
     json_t *how;
     int rc = convert_source_json(s, "1_Pooling/config.json", &how, e);
-    if (rc)
+    if (rc || (!how && !k->f->encoder))
         return rc;
     double kind = convert_flag(how, "pooling_mode_cls_token", false)   ? 2
                   : convert_flag(how, "pooling_mode_lasttoken", false) ? 3
@@ -164,6 +178,10 @@ static int put_pooling(const convert_source *s, const keys *k, err *e)
     json_decref(how);
     if (convert_source_find(s, "classifier.weight") || convert_source_find(s, "classifier.out_proj.weight"))
         kind = 4;
+    const char *of = convert_text(k->c, "classifier_pooling");
+    if (kind == 4 && of && strcmp(of, "cls") != 0)
+        return err_set(e, ST_UNSUPPORTED, "%s/config.json: classifier_pooling is \"%s\", irori has cls",
+                       s->dir, of);
     put_u32(k, "pooling_type", kind);
     return ST_OK;
 }
@@ -188,6 +206,9 @@ int convert_keys(const convert_source *s, const convert_family *f, const convert
     count(&k, "vocab_size", "vocab_size");
     put_attention(&k);
     put_experts(&k);
+    int rc = check_ramp(s, &k, rope_of(k.c), e);
+    if (rc)
+        return rc;
     if (json_is_false(json_object_get(k.c, "norm_topk_prob")))
         return err_set(e, ST_UNSUPPORTED,
                        "%s/config.json: norm_topk_prob is false; GGUF's readers weigh experts only with true",
@@ -198,7 +219,6 @@ int convert_keys(const convert_source *s, const convert_family *f, const convert
             gguf_writer_u32(w, "tokenizer.ggml.token_type_count",
                             (uint32_t)convert_number(k.c, "type_vocab_size", 2));
         gguf_writer_bool(w, named(&k, "attention.causal", name), false);
-        return put_pooling(s, &k, e);
     }
-    return ST_OK;
+    return put_pooling(s, &k, e);
 }

@@ -349,6 +349,12 @@ static int add_oss_part(convert_plan *p, const convert_tensor *t, const parts *n
     return rc ? rc : add_oss(p, t, n, "ffn_up_exps", 1, 2, e);
 }
 
+static bool is_head(const char *stem)
+{
+    return strcmp(stem, "pooler.dense") == 0 || strcmp(stem, "head.dense") == 0 ||
+           strcmp(stem, "head.norm") == 0;
+}
+
 static int add_tensor(convert_plan *p, const convert_tensor *t, err *e)
 {
     parts n;
@@ -366,8 +372,8 @@ static int add_tensor(convert_plan *p, const convert_tensor *t, err *e)
     const convert_rename *r = find_rename(n.layer >= 0 ? p->f->layer : p->f->top, n.stem, &expert);
     if (r && strcmp(r->to, "output") == 0 && convert_flag(p->s->config, "tie_word_embeddings", false))
         return ST_OK;  // a copy of the table
-    // A pooler is written only where a classifier follows it.
-    if (r && strcmp(n.stem, "pooler.dense") == 0 && !convert_source_find(p->s, "classifier.weight"))
+    // A pooler and a head that guesses masked words are written only where a classifier follows them.
+    if (r && is_head(n.stem) && !convert_source_find(p->s, "classifier.weight"))
         return ST_OK;
     if (r && (strcmp(n.end, "weight") == 0 || strcmp(n.end, "bias") == 0 || strcmp(n.end, "qweight") == 0))
         return add_named(p, t, &n, r, expert, e);

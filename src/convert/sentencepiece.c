@@ -104,18 +104,11 @@ static bool survey(reader all, model *m)
     return !all.broken;
 }
 
-static int write_map(const model *m, arena *mem, gguf_writer *w, err *e)
+static void write_map(const model *m, gguf_writer *w)
 {
-    size_t n = (size_t)(m->map.end - m->map.at);
-    if (n == 0)
-        return ST_OK;
-    int32_t *bytes = arena_calloc(mem, n, sizeof *bytes);
-    if (!bytes)
-        return err_set(e, ST_NOMEM, "no memory for the normalizer");
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = m->map.at[i];
-    gguf_writer_array_i32(w, "tokenizer.ggml.precompiled_charsmap", bytes, n);
-    return ST_OK;
+    if (m->map.end > m->map.at)
+        gguf_writer_array_u8(w, "tokenizer.ggml.precompiled_charsmap", m->map.at,
+                             (size_t)(m->map.end - m->map.at));
 }
 
 // Tokens that came after training, from tokenizer.json or added_tokens.json's successor in tokenizer_config.json.
@@ -155,10 +148,10 @@ static int write_all(const convert_source *s, arena *mem, const model *m, reader
         return rc;
     add_later(s, &v);
     rc = convert_tokens_fill(&v, e);
-    if (!rc && m->kind == 1)
-        rc = write_map(m, mem, w, e);
     if (rc)
         return rc;
+    if (m->kind == 1)
+        write_map(m, w);
     gguf_writer_str(w, "tokenizer.ggml.model", m->kind == 1 ? "t5" : "llama", m->kind == 1 ? 2 : 5);
     gguf_writer_str(w, "tokenizer.ggml.pre", "default", 7);
     gguf_writer_bool(w, "tokenizer.ggml.add_space_prefix", m->dummy_prefix);

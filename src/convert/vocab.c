@@ -252,7 +252,7 @@ static int write_charsmap(const char *text, arena *mem, gguf_writer *w, err *e)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = strlen(text), k = 0;
-    int32_t *bytes = arena_calloc(mem, n + 1, sizeof *bytes);
+    uint8_t *bytes = arena_calloc(mem, n + 1, sizeof *bytes);
     uint32_t bits = 0;
     if (!bytes)
         return err_set(e, ST_NOMEM, "no memory for the normalizer");
@@ -265,10 +265,10 @@ static int write_charsmap(const char *text, arena *mem, gguf_writer *w, err *e)
         have += 6;
         if (have >= 8) {
             have -= 8;
-            bytes[k++] = (int32_t)(bits >> have & 255);
+            bytes[k++] = (uint8_t)(bits >> have & 255);
         }
     }
-    gguf_writer_array_i32(w, "tokenizer.ggml.precompiled_charsmap", bytes, k);
+    gguf_writer_array_u8(w, "tokenizer.ggml.precompiled_charsmap", bytes, k);
     return ST_OK;
 }
 

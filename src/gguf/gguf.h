@@ -96,6 +96,7 @@ void gguf_writer_f32(gguf_writer *w, const char *key, float v);
 void gguf_writer_bool(gguf_writer *w, const char *key, bool v);
 void gguf_writer_str(gguf_writer *w, const char *key, const char *s, size_t n);
 void gguf_writer_array_str(gguf_writer *w, const char *key, const gguf_str *v, size_t n);
+void gguf_writer_array_u8(gguf_writer *w, const char *key, const uint8_t *v, size_t n);
 void gguf_writer_array_i32(gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void gguf_writer_array_u32(gguf_writer *w, const char *key, const uint32_t *v, size_t n);
 void gguf_writer_array_f32(gguf_writer *w, const char *key, const float *v, size_t n);

@@ -127,6 +127,11 @@ void gguf_writer_array_str(gguf_writer *w, const char *key, const gguf_str *v, s
         put_str(b, v[i].p, v[i].n);
 }
 
+void gguf_writer_array_u8(gguf_writer *w, const char *key, const uint8_t *v, size_t n)
+{
+    buf_add(begin_array(w, key, GGUF_U8, n), v, n);
+}
+
 void gguf_writer_array_i32(gguf_writer *w, const char *key, const int32_t *v, size_t n)
 {
     buf *b = begin_array(w, key, GGUF_I32, n);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "convert/convert.h"
@@ -43,6 +44,8 @@ static int remove_folder(void **state)
         "other",         "tokenizer.model"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         remove(in_folder(names[i]));
+    remove(in_folder("1_Pooling/config.json"));
+    rmdir(in_folder("1_Pooling"));
     return rmdir(folder);
 }
 
@@ -395,6 +398,57 @@ static void what_does_not_fit_is_refused(void **state)
     refused(ST_FORMAT, "header");
 }
 
+// A decoder gives vectors where sentence-transformers' folder lies beside it.
+static void pooling_is_read(void **state)
+{
+    (void)state;
+    uint32_t u;
+    write_model();
+    gguf *g = converted();
+    assert_false(gguf_has(g, "llama.pooling_type"));
+    gguf_close(g);
+    assert_int_equal(mkdir(in_folder("1_Pooling"), 0700), 0);
+    write_text("1_Pooling/config.json",
+               "{\"pooling_mode_mean_tokens\":false,\"pooling_mode_lasttoken\":true}");
+    g = converted();
+    assert_true(gguf_get_u32(g, "llama.pooling_type", &u) && u == 3);
+    gguf_close(g);
+    write_text("1_Pooling/config.json", "[]");
+    refused(ST_FORMAT, "1_Pooling/config.json");
+    remove(in_folder("1_Pooling/config.json"));
+    write_config(",\"classifier_pooling\":\"mean\"");
+    gguf_close(converted());  // of no matter without a classifier
+}
+
+static void ramps_that_files_cannot_tell_are_refused(void **state)
+{
+    (void)state;
+    write_model();
+    write_config(",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"truncate\":false}");
+    refused(ST_UNSUPPORTED, "truncate of yarn is false");
+    write_config(",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"truncate\":true}");
+    gguf_close(converted());
+}
+
+static void a_normalizer_is_an_array_of_bytes(void **state)
+{
+    (void)state;
+    enum gguf_value_type type;
+    uint64_t n;
+    int32_t byte;
+    write_model();
+    write_text("tokenizer.json",
+               "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Precompiled\","
+               "\"precompiled_charsmap\":\"AAEC/w==\"}]},\"model\":{\"type\":\"Unigram\",\"unk_id\":0,"
+               "\"vocab\":[[\"<unk>\",0],[\"a\",-1],[\"b\",-2]]}}");
+    gguf *g = converted();
+    assert_true(gguf_get_array(g, "tokenizer.ggml.precompiled_charsmap", &type, &n));
+    assert_int_equal(type, GGUF_U8);
+    assert_int_equal(n, 4);
+    assert_true(gguf_array_i32(g, "tokenizer.ggml.precompiled_charsmap", 3, &byte) && byte == 255);
+    gguf_close(g);
+}
+
 static int take_any(void *ctx, const convert_tensor *t, err *e)
 {
     (void)e;
@@ -476,9 +530,15 @@ static void no_memory_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_folder_becomes_a_model),   cmocka_unit_test(parts_make_the_same_file),
-        cmocka_unit_test(packed_weights_are_decoded), cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(lying_headers_are_refused),  cmocka_unit_test(no_memory_leaves_nothing),
+        cmocka_unit_test(a_folder_becomes_a_model),
+        cmocka_unit_test(parts_make_the_same_file),
+        cmocka_unit_test(packed_weights_are_decoded),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(pooling_is_read),
+        cmocka_unit_test(ramps_that_files_cannot_tell_are_refused),
+        cmocka_unit_test(a_normalizer_is_an_array_of_bytes),
+        cmocka_unit_test(lying_headers_are_refused),
+        cmocka_unit_test(no_memory_leaves_nothing),
     };
     return cmocka_run_group_tests_name("convert", tests, make_folder, remove_folder);
 }
