@@ -385,6 +385,8 @@ typedef struct irori_round {
     float temperature;  // default 0.7
     uint64_t seed;      // 0: a new one
     int tries;          // of a reply that comes out unfit, 1..8; default 3
+    bool
+        no_model;  // fall-backs only, whatever the talk has; then also while irori_talk_run runs on another thread
     // What was noted and not yet run (irori_talk_note) is run at the trigger, within the budget.
     // Text so far (last false: text and axis only), then each reply when it is final.
     void (*event)(void *ctx, int index, const irori_candidate *c, bool last);
@@ -396,6 +398,25 @@ enum { IRORI_MOST_CANDIDATES = 8 };
 // as its message.
 IRORI_API int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, int *count,
                                irori_error *error);
+// Stops an irori_talk_run of another thread soon, with IRORI_CANCELED; the next goes on from there.
+IRORI_API void irori_talk_stop(irori_talk *t);
+// Tokens that the talk's conversation takes, and the most that it takes with all its rows (for irori_scheduler_claim).
+IRORI_API size_t irori_talk_tokens(const irori_talk *t, size_t *with_rows);
+// A choice of earlier days: the axis's reply to what had been said. IRORI_INVALID: no such axis, or a text that is no reply.
+IRORI_API int irori_talk_remember(irori_talk *t, const char *heard, const char *axis, const char *text,
+                                  irori_error *error);
+// What was said to the person last; "" when nothing was. Until the next call.
+IRORI_API const char *irori_talk_heard(const irori_talk *t);
+// A reply that somebody else made for an axis of the profile: its tag and spaces off, its first line, whole sentences, into
+// out[cap]. False: nothing is left that can be said.
+IRORI_API bool irori_reply_clean(const irori_profile *p, const char *axis, const char *text, char *out,
+                                 size_t cap);
+IRORI_API bool irori_replies_alike(const char *a, const char *b);  // to a reader
+// What an axis is to a model that is asked for one reply: its tag, "" when there is no such axis. The profile's text.
+IRORI_API const char *irori_profile_tag(const irori_profile *p, const char *axis);
+IRORI_API const char *irori_profile_axis(const irori_profile *p,
+                                         int i);  // the i-th axis's id; NULL past the last
+IRORI_API const char *irori_profile_about(const irori_profile *p);
 // The person chose out[index] of the last round: it was said, and is remembered for rounds to come.
 IRORI_API int irori_talk_choose(irori_talk *t, int index, irori_error *error);
 
@@ -517,6 +538,10 @@ IRORI_API void irori_request_free(irori_request *r);
 // Runs fn on the scheduler's thread between two steps, when the model is free, and returns when it has run.
 // IRORI_CANCELED when the scheduler ends before. Not from an event function.
 IRORI_API int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, irori_model *m), void *ctx);
+// The same for work that cannot wait: a step under way that reads prompts is stopped and run again afterwards. IRORI_BUSY: fn
+// had not begun within so many seconds, and never will.
+IRORI_API int irori_scheduler_call_by(irori_scheduler *s, double seconds,
+                                      void (*fn)(void *ctx, irori_model *m), void *ctx);
 
 // Keeps in memory what was run of the beginning of these tokens (whole pages of 64), so that requests to come start there,
 // until it is released. IRORI_LIMIT: held together is at most half of the memory for keys and values, and never the room
@@ -524,6 +549,9 @@ IRORI_API int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, iro
 typedef struct irori_held irori_held;
 IRORI_API int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *ids, size_t count,
                                    irori_error *error);
+// Sets memory for so many tokens aside, for sessions and talks that functions of irori_scheduler_call make; within the same
+// bounds.
+IRORI_API int irori_scheduler_claim(irori_held **out, irori_scheduler *s, size_t tokens, irori_error *error);
 IRORI_API size_t irori_held_tokens(const irori_held *h);
 IRORI_API void irori_held_release(irori_held *h);  // before irori_scheduler_free; NULL is allowed
 

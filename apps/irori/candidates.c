@@ -1,6 +1,9 @@
 // irori candidates: short replies to choose from, by intent, within a budget.
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "put.h"
@@ -45,6 +48,45 @@ static int report_json(const irori_candidate *c, int n, double total_ms)
     return cli_print_json(&out);
 }
 
+// ---- What was chosen before: a file of JSON objects, one a line -----------------------------------------------
+
+// Lines that cannot be read, or are of an axis that is no more, are left out. A file that is not there is empty.
+static int recall(const char *path, irori_talk *t)
+{
+    char *text, *at, *line;
+    size_t n;
+    err e;
+    int rc = os_read_file(path, 64 << 20, &text, &n, &e);
+    if (rc == ST_NOTFOUND)
+        return CLI_OK;
+    if (rc)
+        return cli_fail((irori_error *)(void *)&e);
+    for (line = strtok_r(text, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
+        json_t *c = json_loads(line, 0, NULL);
+        const char *heard, *axis, *said;
+        if (!json_unpack(c, "{s:s, s:s, s:s}", "heard", &heard, "axis", &axis, "text", &said))
+            irori_talk_remember(t, heard, axis, said, NULL);
+        json_decref(c);
+    }
+    mem_free(text);
+    return CLI_OK;
+}
+
+static int keep_choice(const char *path, const irori_talk *t, const irori_candidate *c)
+{
+    json_t *line = json_pack("{s:s, s:s, s:s}", "heard", irori_talk_heard(t), "axis", c->axis, "text",
+                             c->text);
+    char *dump = json_dumps(line, JSON_COMPACT);
+    FILE *f = dump ? fopen(path, "a") : NULL;
+    bool good = f && fprintf(f, "%s\n", dump) > 0 && fflush(f) == 0 && fsync(fileno(f)) == 0;
+    good = f && fclose(f) == 0 && good;
+    if (!good)
+        fprintf(stderr, "irori: %s: the choice could not be written\n", path);
+    free(dump);
+    json_decref(line);
+    return good ? CLI_OK : CLI_FAILED;
+}
+
 static int run_round(const cli_options *o, irori_talk *t, char *axes)
 {
     const char *ids[MOST_AXES];
@@ -68,6 +110,12 @@ static int run_round(const cli_options *o, irori_talk *t, char *axes)
     if (irori_talk_round(t, &r, c, &count, &e))
         return cli_fail(&e);
     double total_ms = (os_seconds() - began) * 1e3;
+    if (o->choose > count) {
+        fprintf(stderr, "irori candidates: --choose is %d, there are %d replies\n", o->choose, count);
+        return CLI_FAILED;
+    }
+    if (o->choose && keep_choice(o->choices, t, &c[o->choose - 1]))
+        return CLI_FAILED;
     if (e.message[0])
         fprintf(stderr, "irori: warning: %s\n", e.message);
     if (o->json)
@@ -86,6 +134,10 @@ static int talk(const cli_options *o, irori_model *m, const irori_profile *p)
     size_t left;
     if (o->text ? irori_talk_append(t, false, o->text, &e) : irori_talk_run(t, 0, &left, &e))
         fprintf(stderr, "irori: warning: %s; the model is left out\n", e.message);
+    if (o->choices && recall(o->choices, t)) {
+        irori_talk_free(t);
+        return CLI_FAILED;
+    }
     char *axes = o->axes ? mem_strndup(MEM_OTHER, o->axes, strlen(o->axes)) : NULL;
     int rc = CLI_FAILED;
     if (o->axes && !axes)
@@ -104,6 +156,12 @@ int cmd_candidates(const cli_options *o)
     irori_model *m = NULL;
     char *json = NULL;
     size_t n = 2;
+    if (o->make_scenes)
+        return candidates_make_scenes(o);
+    if (o->choose && !o->choices) {
+        fprintf(stderr, "irori candidates: --choose needs --choices FILE to keep the choice in\n");
+        return CLI_USAGE;
+    }
     if (o->profile && cli_read_text(o->profile, &json, &n))
         return CLI_FAILED;
     int rc = irori_profile_new(&p, json ? json : "{}", n, &e) ? cli_fail(&e) : CLI_OK;

@@ -20,7 +20,9 @@ typedef struct cli_options {
     bool no_guess;
     const char *draft;
     float oracle;
-    const char *profile, *axes, *avoid;
+    const char *profile, *axes, *avoid, *choices, *upstream, *upstream_model;
+    int choose;
+    bool make_scenes;
     float budget_ms;
     int reply_tokens;
     bool json, help, raw, special, man, memory, truncate, no_pin, no_repack, no_prefixes, cache;
@@ -143,6 +145,7 @@ int cmd_chat(const cli_options *o);
 int cmd_info(const cli_options *o);
 int cmd_tokenize(const cli_options *o);
 int cmd_candidates(const cli_options *o);
+int candidates_make_scenes(const cli_options *o);  // scenes.c: irori candidates --make-scenes
 int cmd_bench(const cli_options *o);
 int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_embed(const cli_options *o);

@@ -65,14 +65,16 @@ const cli_command cli_commands[] = {
      "there.",
      cmd_quantize},
     {"candidates", "MODEL", "short replies to choose from",
-     "text profile n budget-ms reply-tokens axes avoid temp seed json " MODEL_OPTIONS,
+     "text profile n budget-ms reply-tokens axes avoid choices choose make-scenes file output temp seed json " MODEL_OPTIONS,
      "For a person who speaks by choosing: one reply for each of several intents to what --text says, within the budget "
      "counted from when --text is read into the model. What is not ready then comes from the profile's scenes or the "
-     "default replies and says so. docs/CANDIDATES.md tells what a profile is.",
+     "default replies and says so. With --make-scenes the model writes, without a deadline, replies to each line of "
+     "--file (\"tea, coffee: Would you like a drink?\") into the profile's scenes; the profile goes to --output or "
+     "standard output. docs/CANDIDATES.md tells what a profile is.",
      cmd_candidates},
     {"serve", "[MODEL...]", "serve models to OpenAI's, Ollama's and Anthropic's clients",
      "models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
-     "log-prompts quiet ui-dir no-ui no-guess " LOAD_OPTIONS,
+     "log-prompts quiet upstream upstream-model ui-dir no-ui no-guess " LOAD_OPTIONS,
      "The first MODEL is the default and stays open; others are opened when asked for and closed when unused. Listens "
      "on this machine only; for another --host an API key is needed. docs/SERVER.md has the routes.",
      cmd_serve},
@@ -168,6 +170,15 @@ const cli_option cli_option_table[] = {
     {"reply-tokens", 0, CLI_INT, AT(reply_tokens), "N", "most tokens of a reply (default 16)", 1, 64},
     {"axes", 0, CLI_TEXT, AT(axes), "ID,...", "intents to use (default: those that fit the text)", 0, 0},
     {"avoid", 0, CLI_TEXT, AT(avoid), "TEXT", "a reply that is not wanted again", 0, 0},
+    {"choices", 0, CLI_TEXT, AT(choices), "FILE", "file of what was chosen before; --choose adds to it", 0,
+     0},
+    {"choose", 0, CLI_INT, AT(choose), "N", "keep the N-th reply as chosen, in the file of --choices", 1, 8},
+    {"make-scenes", 0, CLI_FLAG, AT(make_scenes), NULL,
+     "the model writes replies to each line of --file into the profile", 0, 0},
+    {"upstream", 0, CLI_TEXT, AT(upstream), "URL",
+     "OpenAI-compatible server (https://host/v1) that rounds of candidates may name", 0, 0},
+    {"upstream-model", 0, CLI_TEXT, AT(upstream_model), "NAME",
+     "its model; its key is read from IRORI_UPSTREAM_KEY", 0, 0},
     {"man", 0, CLI_FLAG, AT(man), NULL, "the manual page, in man(7) source", 0, 0},
     {"threads", 0, CLI_INT, AT(threads), "N", "threads (default: the processors this process may use)", 1,
      1024},

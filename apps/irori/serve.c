@@ -1,5 +1,6 @@
 // irori serve: the server, from the command line's options.
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli.h"
 #include "server/serve.h"
@@ -16,6 +17,9 @@ int cmd_serve(const cli_options *o)
         .paths = o->models,
         .n_paths = o->n_models,
         .all_stay = o->always_on,
+        .upstream = o->upstream,
+        .upstream_model = o->upstream_model,
+        .upstream_key = getenv("IRORI_UPSTREAM_KEY"),
         .host = o->host,
         .port = o->port,
         .connections = o->connections,

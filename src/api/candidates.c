@@ -284,7 +284,7 @@ int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, 
         return err_set(api_err(error), ST_NOMEM, "no memory for a round");
     find_avoided(t, r, avoid_axes);
     c.avoid_axes = avoid_axes;
-    bool ready = catch_up(t, c.deadline, &why);
+    bool ready = !r->no_model && catch_up(t, c.deadline, &why);
     t->n_last = cand_round_run(&c, t->ahead, ready ? t->s->seq : NULL, t->last, &why);
     mem_free(avoid_axes);
     for (int i = 0; i < t->n_last; i++)
@@ -306,4 +306,63 @@ int irori_talk_choose(irori_talk *t, int index, irori_error *error)
     if (cand_cache_add(&t->cache, t->heard ? t->heard : "", r->axis, r->text))
         return err_set(api_err(error), ST_NOMEM, "no memory to remember a choice");
     return irori_talk_append(t, true, r->text, error);
+}
+
+void irori_talk_stop(irori_talk *t)
+{
+    if (t->s)
+        irori_session_cancel(t->s);
+}
+
+size_t irori_talk_tokens(const irori_talk *t, size_t *with_rows)
+{
+    // Each axis has a page of its own for its tag, and each row of a round may begin two more.
+    size_t pages = (t->n_ids + DEV_PAGE - 1) / DEV_PAGE + 2 * (size_t)(t->profile->n_axes + CAND_MOST);
+    *with_rows = pages * DEV_PAGE;
+    return t->n_ids;
+}
+
+int irori_talk_remember(irori_talk *t, const char *heard, const char *axis, const char *text,
+                        irori_error *error)
+{
+    int a = cand_axis_find(t->profile, axis);
+    if (a < 0)
+        return err_set(api_err(error), ST_INVALID, "axis \"%.40s\" is none of the profile's", axis);
+    if (strlen(text) >= sizeof t->last[0].text || strchr(text, '\n') || !*text)
+        return err_set(api_err(error), ST_INVALID, "a reply is one line of up to %zu bytes",
+                       sizeof t->last[0].text - 1);
+    if (cand_cache_add(&t->cache, heard, a, text))
+        return err_set(api_err(error), ST_NOMEM, "no memory to remember a choice");
+    return ST_OK;
+}
+
+const char *irori_talk_heard(const irori_talk *t)
+{
+    return t->heard ? t->heard : "";
+}
+
+bool irori_reply_clean(const irori_profile *p, const char *axis, const char *text, char *out, size_t cap)
+{
+    return cand_clean(irori_profile_tag(p, axis), text, out, cap);
+}
+
+bool irori_replies_alike(const char *a, const char *b)
+{
+    return cand_alike(a, b);
+}
+
+const char *irori_profile_tag(const irori_profile *p, const char *axis)
+{
+    int a = cand_axis_find(inner(p), axis);
+    return a < 0 ? "" : inner(p)->axes[a].tag;
+}
+
+const char *irori_profile_about(const irori_profile *p)
+{
+    return inner(p)->about;
+}
+
+const char *irori_profile_axis(const irori_profile *p, int i)
+{
+    return i >= 0 && i < inner(p)->n_axes ? inner(p)->axes[i].id : NULL;
 }

@@ -1,4 +1,6 @@
 // Serving: irori.h's scheduler and requests over the sched room.
+#include <limits.h>
+
 #include "api/own.h"
 
 // Public and inner events, histograms and likeliest tokens have one layout: they are passed on as they are.
@@ -162,6 +164,22 @@ int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, irori_model *
 {
     call c = {fn, ctx, s->m};
     return sched_call(s->s, run_call, &c);
+}
+
+int irori_scheduler_call_by(irori_scheduler *s, double seconds, void (*fn)(void *ctx, irori_model *m),
+                            void *ctx)
+{
+    call c = {fn, ctx, s->m};
+    return sched_call_by(s->s, os_seconds() + seconds, run_call, &c);
+}
+
+int irori_scheduler_claim(irori_held **out, irori_scheduler *s, size_t tokens, irori_error *error)
+{
+    sched_held *h = NULL;
+    size_t pages = tokens / DEV_PAGE + (tokens % DEV_PAGE != 0);
+    int rc = sched_claim(s->s, (int)MIN(pages, INT_MAX), &h, api_err(error));
+    *out = (irori_held *)(void *)h;
+    return rc;
 }
 
 // Another name for the inner one, as with requests.

@@ -62,6 +62,10 @@ int cand_axis_find(const cand_profile *p, const char *id);  // -1: none
 // punctuation aside.
 double cand_similarity(const char *a, const char *b);
 
+bool cand_alike(const char *a, const char *b);  // so much that they are one reply
+// A reply from outside without its tag: its first line, whole sentences of it, into out[cap]. False: nothing that can be said.
+bool cand_clean(const char *tag, const char *text, char *out, size_t cap);
+
 // What the person chose before: the reply, and what had been said to it.
 typedef struct cand_choice {
     char *heard, *text;

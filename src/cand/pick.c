@@ -75,6 +75,31 @@ bool cand_well_formed(const char *text)
     return depth == 0;
 }
 
+bool cand_alike(const char *a, const char *b)
+{
+    return cand_similarity(a, b) >= alike;
+}
+
+bool cand_clean(const char *tag, const char *text, char *out, size_t cap)
+{
+    text += strspn(text, " \n\t\r");
+    if (*tag && strncmp(text, tag, strlen(tag)) == 0)
+        text += strlen(tag);
+    text += strspn(text, " \n\t\r");
+    size_t n = strcspn(text, "\n\r");
+    while (n && text[n - 1] == ' ')
+        n--;
+    if (n >= cap)
+        return false;
+    uint32_t cp;
+    for (size_t i = 0, step; i < n; i += step)
+        if (!(step = utf8_decode(text + i, n - i, &cp)) || cp < ' ' || (cp >= 0x7f && cp < 0xa0))
+            return false;
+    memcpy(out, text, n);
+    out[n] = 0;
+    return cand_well_formed(out);
+}
+
 static double axis_score(const cand_round *r, int axis)
 {
     const cand_axis *a = &r->profile->axes[axis];
@@ -126,10 +151,10 @@ void cand_pick_axes(const cand_round *r, int *axes)
 bool cand_taken(const cand_round *r, const cand_reply *replies, const bool *have, int n, const char *text)
 {
     for (size_t i = 0; i < r->n_avoid; i++)
-        if (cand_similarity(r->avoid[i], text) >= alike)
+        if (cand_alike(r->avoid[i], text))
             return true;
     for (int i = 0; i < n; i++)
-        if (have[i] && cand_similarity(replies[i].text, text) >= alike)
+        if (have[i] && cand_alike(replies[i].text, text))
             return true;
     return false;
 }

@@ -1,11 +1,12 @@
-// Pages kept for requests to come: a sequence that nobody runs holds them.
+// Pages kept for requests to come: a sequence that nobody runs holds them. And room set aside for sequences that are none of
+// the scheduler's.
 #include <limits.h>
 
 #include "sched/own.h"
 
 typedef struct hold_job {
     sched *s;
-    const int32_t *tokens;
+    const int32_t *tokens;  // NULL: `n` pages are set aside
     size_t n;
     sched_held *out;
     int rc;
@@ -17,12 +18,14 @@ static void hold(void *ctx)
     hold_job *j = ctx;
     sched *s = j->s;
     sched_held *h = j->out;
-    j->rc = kv_seq_new(s->x->kv, &h->seq, j->e);
+    int n = 0;
+    j->rc = j->tokens ? kv_seq_new(s->x->kv, &h->seq, j->e) : ST_OK;
     if (j->rc)
         return;
-    int n = kv_seq_match(h->seq, j->tokens, (int)MIN(j->n, INT_MAX), j->e);
+    if (j->tokens)
+        n = kv_seq_match(h->seq, j->tokens, (int)MIN(j->n, INT_MAX), j->e);
     // One request that fills its context always finds room beside what is held.
-    int pages = n / DEV_PAGE, whole = (s->x->context + DEV_PAGE - 1) / DEV_PAGE;
+    int pages = j->tokens ? n / DEV_PAGE : (int)j->n, whole = (s->x->context + DEV_PAGE - 1) / DEV_PAGE;
     int most = MAX(MIN(s->pages / 2, s->pages - whole), 0);
     if (n < 0)
         j->rc = n;
@@ -51,7 +54,7 @@ static int run(sched *s, void (*fn)(void *ctx), void *ctx)
     return ST_OK;
 }
 
-int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e)
+static int take(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e)
 {
     hold_job j = {.s = s, .tokens = tokens, .n = n, .e = e};
     *out = NULL;
@@ -69,6 +72,17 @@ int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err 
     else
         *out = j.out;
     return rc;
+}
+
+int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e)
+{
+    static const int32_t nothing;
+    return take(s, tokens ? tokens : &nothing, n, out, e);
+}
+
+int sched_claim(sched *s, int pages, sched_held **out, err *e)
+{
+    return take(s, NULL, (size_t)pages, out, e);
 }
 
 size_t sched_held_tokens(const sched_held *h)

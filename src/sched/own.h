@@ -54,13 +54,13 @@ typedef struct sched_job {  // of sched_call
     void (*fn)(void *ctx);
     void *ctx;
     int rc;
-    bool done;
+    bool begun, done;
     struct sched_job *next;
 } sched_job;
 
 struct sched_held {
     sched *s;
-    kv_seq *seq;
+    kv_seq *seq;  // NULL: room for others
     size_t n_tokens;
     int pages;
     sched_held *next;
@@ -82,6 +82,7 @@ struct sched {
     sched_list incoming;
     sched_job *jobs;
     bool poked, quit;
+    atomic_int urgent;  // jobs that cannot wait
     int waiting;        // requests in incoming and queue
     sched_stats shown;  // what sched_get_stats gives
     uint64_t accepted, refused;

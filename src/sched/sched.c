@@ -95,6 +95,8 @@ static bool wait_for_work(sched *s, bool busy, sched_job **jobs)
         sched_list_add(&s->queue, r);
     }
     *jobs = s->jobs;
+    for (sched_job *job = s->jobs; job; job = job->next)
+        job->begun = true;
     s->jobs = NULL;
     bool go_on = !s->quit;
     pthread_mutex_unlock(&s->lock);
@@ -158,7 +160,7 @@ static int init_locks(sched *s)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);  // as os_seconds counts
     pthread_cond_init(&s->wake, &monotonic);
-    pthread_cond_init(&s->job_done, NULL);
+    pthread_cond_init(&s->job_done, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return ST_OK;
 }
@@ -279,9 +281,23 @@ void sched_request_free(sched_request *r)
         sched_request_unref(r);
 }
 
-int sched_call(sched *s, void (*fn)(void *ctx), void *ctx)
+// Under the lock: takes back a job that has not begun.
+static void withdraw(sched *s, sched_job *job)
+{
+    sched_job **at = &s->jobs;
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    job->rc = ST_BUSY;
+    job->done = true;
+}
+
+// deadline 0: none.
+static int call(sched *s, double deadline, void (*fn)(void *ctx), void *ctx)
 {
     sched_job job = {.fn = fn, .ctx = ctx};
+    struct timespec until = {.tv_sec = (time_t)deadline};
+    until.tv_nsec = (long)((deadline - (double)until.tv_sec) * 1e9);
     pthread_mutex_lock(&s->lock);
     if (s->quit) {
         pthread_mutex_unlock(&s->lock);
@@ -294,9 +310,25 @@ int sched_call(sched *s, void (*fn)(void *ctx), void *ctx)
     s->poked = true;
     pthread_cond_signal(&s->wake);
     while (!job.done)
-        pthread_cond_wait(&s->job_done, &s->lock);
+        if (deadline == 0 || job.begun)
+            pthread_cond_wait(&s->job_done, &s->lock);
+        else if (pthread_cond_timedwait(&s->job_done, &s->lock, &until) == ETIMEDOUT && !job.begun)
+            withdraw(s, &job);
     pthread_mutex_unlock(&s->lock);
     return job.rc;
+}
+
+int sched_call(sched *s, void (*fn)(void *ctx), void *ctx)
+{
+    return call(s, 0, fn, ctx);
+}
+
+int sched_call_by(sched *s, double deadline, void (*fn)(void *ctx), void *ctx)
+{
+    atomic_fetch_add(&s->urgent, 1);
+    int rc = call(s, deadline, fn, ctx);
+    atomic_fetch_sub(&s->urgent, 1);
+    return rc;
 }
 
 void sched_get_stats(sched *s, sched_stats *out)

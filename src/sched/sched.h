@@ -108,11 +108,16 @@ void sched_request_free(sched_request *r);
 // Runs fn on the scheduler's thread between two steps, when the engine is free; returns when it has run.
 // ST_CANCELED when the scheduler ends first.
 int sched_call(sched *s, void (*fn)(void *ctx), void *ctx);
+// The same for work that cannot wait: a step that reads prompts is stopped and run again afterwards. ST_BUSY: fn had not
+// begun at the deadline (in os_seconds), and never will.
+int sched_call_by(sched *s, double deadline, void (*fn)(void *ctx), void *ctx);
 
 // Keeps the whole pages at the beginning of tokens[n] that were run and are still there, until they are released or the
 // scheduler is freed; event functions may call these too. Room for one request that fills its context is never held, nor
 // more than half of all (ST_LIMIT). ST_NOMEM, ST_CANCELED.
 int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e);
+// Sets so many pages aside for sequences that functions of sched_call make; within the same bounds.
+int sched_claim(sched *s, int pages, sched_held **out, err *e);
 size_t sched_held_tokens(const sched_held *h);
 void sched_release(sched_held *h);  // before sched_free; NULL is allowed
 

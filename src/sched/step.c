@@ -205,10 +205,15 @@ static void build(sched *s)
     add_guess(s);
 }
 
-// Whether nobody needs the step any more.
+// Whether nobody needs the step any more, or it reads prompts while somebody cannot wait: they are read again. A step
+// that only makes tokens is short, and may have a guess in it.
 static bool unneeded(void *ctx)
 {
     const sched *s = ctx;
+    if (atomic_load_explicit(&s->urgent, memory_order_relaxed) && s->n_guess == 0)
+        for (int i = 0; i < s->n_rows; i++)
+            if (s->rows[i].n > 1)
+                return true;
     double now = os_seconds();
     sched_finish why;
     for (int i = 0; i < s->n_rows; i++)
@@ -313,7 +318,7 @@ bool sched_step(sched *s)
     if (!rc && alone)
         spec_ran(alone, s->rows[0].n, os_seconds() - began);
     if (rc == ST_CANCELED)
-        return true;  // the next turn drops them
+        return true;  // the next turn drops them, or runs them again
     if (rc) {
         fail_rows(s, rc, e.msg);
         return true;

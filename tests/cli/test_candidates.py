@@ -1,4 +1,8 @@
 """irori candidates."""
+import json
+import pathlib
+import tempfile
+
 import cli
 
 VOICE = cli.SOURCE / "examples" / "voice"
@@ -30,6 +34,37 @@ class Candidates(cli.Case):
         self.assertEqual([c["axis"] for c in r["candidates"]], ["tell", "feel"])
         out, _ = self.irori("candidates", cli.MODEL, "--text", "Hello", "--n", "8", "--budget-ms", "1")
         self.assertEqual(len(out.splitlines()), 8)
+
+    def test_choices_are_kept_in_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kept = pathlib.Path(folder) / "choices"
+            words = ("--choices", str(kept), "--budget-ms", "1", "--axes", "refuse", "--n", "1")
+            first = self.ask(*words, "--choose", "1", text="Shall we go out?")["candidates"][0]
+            self.assertEqual(json.loads(kept.read_text()),
+                             {"heard": "Shall we go out?", "axis": "refuse", "text": first["text"]})
+            again = self.ask(*words, text="Shall we go out now?")["candidates"][0]
+            self.assertEqual((again["text"], again["source"]), (first["text"], "cache"))
+            kept.write_text("no JSON\n{}\n")  # lines that cannot be read are left out
+            self.assertNotEqual(self.ask(*words)["candidates"][0]["source"], "cache")
+            self.fails("candidates", cli.MODEL, *words, "--choose", "2", status=1, says="--choose")
+        self.fails("candidates", cli.MODEL, "--choose", "1", status=2, says="--choices")
+
+    def test_scenes_made_by_the_model(self):
+        with tempfile.TemporaryDirectory() as folder:
+            lines, out = pathlib.Path(folder) / "lines", pathlib.Path(folder) / "profile.json"
+            lines.write_text("walk, sun: Shall we go for a walk?\nDo you like the sea?\n\n")
+            self.irori("candidates", cli.MODEL, "--make-scenes", "--file", str(lines), "--seed", "4", "--output", str(out),
+                       "--profile", str(VOICE / "en.json"))
+            before = json.loads((VOICE / "en.json").read_text())
+            made = json.loads(out.read_text())
+            self.assertEqual(made["scenes"][:len(before["scenes"])], before["scenes"])
+            scenes = made["scenes"][len(before["scenes"]):]
+            self.assertEqual([s["cues"] for s in scenes], [["walk", "sun"], ["Do you like the sea"]])
+            text = scenes[0]["replies"][0]["text"]
+            r = self.ask("--profile", str(out), "--axes", scenes[0]["replies"][0]["axis"], "--n", "1", "--budget-ms", "1",
+                         text="The sun is out, come on!")
+            self.assertEqual((r["candidates"][0]["text"], r["candidates"][0]["source"]), (text, "scene"))
+        self.fails("candidates", cli.MODEL, "--make-scenes", status=2, says="--file")
 
     def test_bad_words(self):
         self.fails("candidates", cli.MODEL, "--n", "1000000", status=1, says="1..8")

@@ -1,9 +1,11 @@
 // Bounds: the queue, prompts and requests that cannot fit, room promised before running, turns of clients, ends with
 // requests under way, many threads at once.
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "model/toy.h"
 #include "sched/serve.h"
 
@@ -105,6 +107,79 @@ static void held_prompts(void **state)
     irori_held_release(NULL);
     read_only(&x, 200);
     serve_end(&x);  // what is still held goes with the scheduler
+}
+
+// Room for sequences that are none of the scheduler's counts as what is held.
+static void claims(void **state)
+{
+    (void)state;
+    served x = serve_toy(2, 64, NULL);  // 10 pages, of which half may be held
+    irori_held *h, *more;
+    irori_error e;
+    assert_int_equal(irori_scheduler_claim(&more, x.s, 6 * 64, &e), IRORI_LIMIT);
+    assert_null(more);
+    assert_int_equal(irori_scheduler_claim(&more, x.s, SIZE_MAX, &e), IRORI_LIMIT);
+    assert_int_equal(irori_scheduler_claim(&h, x.s, 4 * 64 + 1, &e), IRORI_OK);
+    assert_int_equal(irori_held_tokens(h), 0);
+    assert_int_equal(irori_scheduler_claim(&more, x.s, 1, &e), IRORI_LIMIT);
+    irori_held_release(h);
+    assert_int_equal(irori_scheduler_claim(&more, x.s, 1, &e), IRORI_OK);
+    serve_end(&x);
+}
+
+static void count_it(void *ctx, irori_model *m)
+{
+    assert_non_null(m);
+    ++*(int *)ctx;
+}
+
+static void sleep_a_while(void *ctx, irori_model *m)
+{
+    (void)m;
+    atomic_store((atomic_bool *)ctx, true);
+    for (double until = os_seconds() + .3; os_seconds() < until;)
+        ;
+}
+
+static void *occupy(void *ctx)
+{
+    void **of = ctx;
+    irori_scheduler_call(of[0], sleep_a_while, of[1]);
+    return NULL;
+}
+
+// Urgent work comes between the pieces of a prompt, which is read all the same; what cannot begin in time never does.
+static void what_cannot_wait(void **state)
+{
+    (void)state;
+    served x = serve_toy(2, 64, NULL);
+    told *t = told_new();
+    irori_request_options r = plain(190, 10);
+    int calls = 0;
+    irori_request *h = submit(&x, &r, t);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(irori_scheduler_call_by(x.s, 60, count_it, &calls), IRORI_OK);
+    assert_int_equal(calls, 20);
+    wait_done(t);
+    assert_int_equal(t->n[0], 10);
+    told *same = told_new();
+    irori_request_free(h);
+    irori_request_free(submit(&x, &r, same));
+    wait_done(same);
+    assert_memory_equal(t->token[0], same->token[0], 10 * sizeof(int32_t));
+    told_free(t);
+    told_free(same);
+    pthread_t other;
+    atomic_bool busy = false;
+    void *of[] = {x.s, &busy};
+    assert_int_equal(pthread_create(&other, NULL, occupy, of), 0);
+    while (!atomic_load(&busy))
+        ;
+    assert_int_equal(irori_scheduler_call_by(x.s, .01, count_it, &calls), IRORI_BUSY);
+    pthread_join(other, NULL);
+    assert_int_equal(irori_scheduler_call(x.s, count_it, &calls), IRORI_OK);
+    assert_int_equal(calls, 21);  // it did not come later either
+    serve_end(&x);
 }
 
 static void prompts_alone(void **state)
@@ -330,10 +405,16 @@ static void many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refusals),           cmocka_unit_test(held_prompts),
-        cmocka_unit_test(prompts_alone),      cmocka_unit_test(the_queue_is_bounded),
-        cmocka_unit_test(clients_take_turns), cmocka_unit_test(an_end_cancels_all),
-        cmocka_unit_test(many_threads),       cmocka_unit_test(known_prompts),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(held_prompts),
+        cmocka_unit_test(claims),
+        cmocka_unit_test(what_cannot_wait),
+        cmocka_unit_test(prompts_alone),
+        cmocka_unit_test(the_queue_is_bounded),
+        cmocka_unit_test(clients_take_turns),
+        cmocka_unit_test(an_end_cancels_all),
+        cmocka_unit_test(many_threads),
+        cmocka_unit_test(known_prompts),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     toy_clean();

@@ -188,6 +188,20 @@ int irori_scheduler_call(irori_scheduler *s, void (*fn)(void *ctx, irori_model *
     return IRORI_OK;
 }
 
+int irori_scheduler_call_by(irori_scheduler *s, double seconds, void (*fn)(void *ctx, irori_model *m),
+                            void *ctx)
+{
+    (void)seconds;
+    return irori_scheduler_call(s, fn, ctx);
+}
+
+int irori_scheduler_claim(irori_held **out, irori_scheduler *s, size_t tokens, irori_error *error)
+{
+    (void)s, (void)tokens, (void)error;
+    *out = NULL;
+    return IRORI_UNSUPPORTED;
+}
+
 int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *ids, size_t count,
                          irori_error *error)
 {

@@ -366,6 +366,24 @@ int models_use(models *x, const char *name, double keep_alive, const models_open
     return rc;
 }
 
+int models_use_open(models *x, const char *name, const models_open **out, err *e)
+{
+    int rc = ST_OK;
+    *out = NULL;
+    pthread_mutex_lock(&x->lock);
+    entry *m = find(x, name);
+    if (!m)
+        rc = err_set(e, ST_NOTFOUND, "model \"%s\" not found", name ? name : "");
+    else if (m->busy || !m->open.m || x->stopped)
+        rc = err_set(e, ST_BUSY, "model \"%s\" is not open", m->name);
+    else
+        m->users++;
+    if (!rc)
+        *out = &m->open;
+    pthread_mutex_unlock(&x->lock);
+    return rc;
+}
+
 void models_release(models *x, const models_open *open)
 {
     entry *m = (entry *)(uintptr_t)open;

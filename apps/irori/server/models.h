@@ -46,6 +46,8 @@ void models_free(models *x);
 // ST_FORMAT (the file cannot be used). *loaded: seconds it took.
 int models_use(models *x, const char *name, double keep_alive, const models_open **out, double *loaded,
                err *e);
+// The same for those who cannot wait: ST_BUSY when the model is not open.
+int models_use_open(models *x, const char *name, const models_open **out, err *e);
 void models_release(models *x, const models_open *m);
 // How an open model keeps keys and values (irori_model_options): copies of the texts into out[0] (policy) and out[1]
 // (budget), mem_free them; changing them, for requests to come and whenever the file is opened again. ST_INVALID, ST_NOMEM.

@@ -12,6 +12,8 @@
 
 #include "put.h"
 #include "server/sessions.h"
+#include "server/talks.h"
+#include "server/upstream.h"
 
 // One line of JSON on stderr for each request. Prompts are in it only when that was asked for.
 static void log_request(void *ctx, http_request *r)
@@ -95,6 +97,16 @@ static int start(server *s, const serve_options *o, const http_options *h, err *
         rc = models_new(&s->models, &o->models, e);
     if (!rc)
         rc = sessions_new(&s->sessions, s->models, e);
+    if (!rc)
+        rc = talks_new(&s->talks, s->models, s->shelf, e);
+    if (!rc && o->upstream)
+        rc = upstream_new(&s->upstream, o->upstream, o->upstream_model, o->upstream_key, e);
+    if (s->upstream)
+        fprintf(
+            stderr,
+            "irori: %s may be asked for candidates: the profile's \"about\" and the conversation leave this machine "
+            "with each round whose cascade names \"upstream\", and with no other request\n",
+            upstream_url(s->upstream));
     for (int i = 0; !rc && i < o->n_paths; i++)
         rc = models_add(s->models, o->paths[i], i == 0 || o->all_stay, e);
     return rc ? rc : http_start(&s->http, h, e);
@@ -141,11 +153,16 @@ int serve(const serve_options *o, err *e)
         fprintf(stderr, "irori: serving on %s://%s:%d\n", cert ? "https" : "http",
                 o->host ? o->host : "127.0.0.1", http_port(s.http));
         sigwait(&stop, &caught);
+        talks_halt(s.talks);
         http_quiet(s.http);
+        talks_free(s.talks);
+        s.talks = NULL;
         sessions_stop(s.sessions);
         models_stop(s.models);  // ends what still streams
     }
     http_stop(s.http);
+    talks_free(s.talks);
+    upstream_free(s.upstream);
     sessions_free(s.sessions);
     models_free(s.models);
     shelf_close(s.shelf);

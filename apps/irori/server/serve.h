@@ -8,8 +8,9 @@ typedef struct serve_options {
     models_options models;
     const char *const *paths;  // models given by path: the first of them is the default, and stays open
     int n_paths;
-    bool all_stay;     // not only the first
-    const char *host;  // NULL: loopback
+    bool all_stay;                                         // not only the first
+    const char *upstream, *upstream_model, *upstream_key;  // another server for candidates; NULL: none
+    const char *host;                                      // NULL: loopback
     int port, connections;
     const char *api_key, *origins, *cert_file, *key_file;
     const char *ui_dir;  // the page from this folder; NULL: from within the program

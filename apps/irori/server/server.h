@@ -18,12 +18,16 @@ typedef struct server_options {
 } server_options;
 
 typedef struct sessions sessions;
+struct talks;
+struct upstream;
 
 typedef struct server {
     server_options o;
     http_server *http;
     models *models;
     sessions *sessions;
+    struct talks *talks;
+    struct upstream *upstream;  // NULL: not configured
     shelf *shelf;
     double started;
     int64_t started_at;                 // seconds since 1970
@@ -78,8 +82,11 @@ route_fn route_completion, route_infill, route_tokenize, route_detokenize, route
     route_input_tokens;                         // native.c
 route_fn route_kv_policy, route_kv_policy_set;  // kv.c
 route_fn route_session_new, route_session_append, route_sessions, route_session,
-    route_session_delete;         // sessions.c
-route_fn route_page, route_home;  // page.c
+    route_session_delete;  // sessions.c
+route_fn route_candidates, route_candidates_hold, route_candidates_choose, route_candidates_reject,
+    route_candidates_upstream, route_candidates_would_send;                       // candidates.c
+route_fn route_profiles, route_profile, route_profile_put, route_profile_delete;  // profiles.c
+route_fn route_page, route_home;                                                  // page.c
 route_fn route_health, route_models, route_model, route_metrics, route_slots,
     route_props;  // state.c
 

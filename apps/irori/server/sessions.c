@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "server/sse.h"
+#include "server/talks.h"
 
 enum { MOST = 64, USUAL_SECONDS = 600, MOST_SECONDS = 86400 };
 
@@ -259,6 +260,10 @@ static void read_past(ask *a, fields *f)
 
 void route_session_new(incoming *c)
 {
+    if (json_object_get(c->body, "profile")) {
+        talk_route_new(c);
+        return;
+    }
     ask *a = ahead_new(c, true);
     fields f = fields_of(c->body);
     if (!a)
@@ -324,6 +329,10 @@ void route_session_append(incoming *c)
         answer_error(c->r, c->family, 404, NULL, NULL, "POST /v1/sessions/ID/append adds to a session");
         return;
     }
+    if (talk_is_id(id)) {
+        talk_route_append(c, id);
+        return;
+    }
     ask *a = ahead_new(c, false);
     fields f = fields_of(c->body);
     if (!a)
@@ -361,6 +370,7 @@ void route_sessions(incoming *c)
     for (session *q = x->first; q; q = q->next)
         json_array_append_new(list, describe(q));
     pthread_mutex_unlock(&x->lock);
+    talks_describe(c->s->talks, list);
     answer_value(c->r, 200, json_pack("{s:s, s:o, s:i}", "object", "list", "data", list, "limit", (int)MOST));
 }
 
@@ -372,6 +382,13 @@ static void answer_none(incoming *c)
 void route_session(incoming *c)
 {
     sessions *x = c->s->sessions;
+    talk *k;
+    if (talk_is_id(c->rest) && !talk_use(c->s->talks, c->rest, os_seconds() + 5, &k, NULL)) {
+        json_t *of = talk_describe(k);
+        talk_leave(k);
+        answer_value(c->r, 200, of);
+        return;
+    }
     pthread_mutex_lock(&x->lock);
     session *q = find(x, c->rest);
     json_t *told = q ? describe(q) : NULL;
@@ -390,11 +407,12 @@ void route_session_delete(incoming *c)
     if (q)
         take_out(x, q);
     pthread_mutex_unlock(&x->lock);
-    if (!q) {
+    if (!q && talk_end(c->s->talks, c->rest)) {
         answer_none(c);
         return;
     }
-    drop(x, q);
+    if (q)
+        drop(x, q);
     answer_value(c->r, 200,
                  json_pack("{s:s, s:s, s:b}", "id", c->rest, "object", "session.deleted", "deleted", 1));
 }

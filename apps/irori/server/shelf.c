@@ -7,7 +7,7 @@
 struct shelf {
     pthread_mutex_t lock;
     sqlite3 *db;
-    sqlite3_stmt *put, *get, *drop;
+    sqlite3_stmt *put, *get, *drop, *list;
 };
 
 static int failed(shelf *s, err *e)
@@ -33,7 +33,8 @@ int shelf_open(shelf **out, const char *path, err *e)
         sqlite3_prepare_v2(s->db, "INSERT OR REPLACE INTO kept VALUES (?1, ?2, unixepoch(), ?3)", -1, &s->put,
                            NULL) ||
         sqlite3_prepare_v2(s->db, "SELECT json FROM kept WHERE kind = ?1 AND id = ?2", -1, &s->get, NULL) ||
-        sqlite3_prepare_v2(s->db, "DELETE FROM kept WHERE kind = ?1 AND id = ?2", -1, &s->drop, NULL)) {
+        sqlite3_prepare_v2(s->db, "DELETE FROM kept WHERE kind = ?1 AND id = ?2", -1, &s->drop, NULL) ||
+        sqlite3_prepare_v2(s->db, "SELECT id FROM kept WHERE kind = ?1 ORDER BY id", -1, &s->list, NULL)) {
         failed(s, e);
         if (path && e)
             err_prefix(e, "%s", path);
@@ -51,6 +52,7 @@ void shelf_close(shelf *s)
     sqlite3_finalize(s->put);
     sqlite3_finalize(s->get);
     sqlite3_finalize(s->drop);
+    sqlite3_finalize(s->list);
     sqlite3_close(s->db);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
@@ -91,6 +93,25 @@ int shelf_get(shelf *s, const char *kind, const char *id, json_t **out, err *e)
     }
     sqlite3_reset(s->get);
     pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int shelf_list(shelf *s, const char *kind, json_t **out, err *e)
+{
+    int step;
+    *out = json_array();
+    pthread_mutex_lock(&s->lock);
+    sqlite3_reset(s->list);
+    sqlite3_bind_text(s->list, 1, kind, -1, SQLITE_STATIC);
+    while ((step = sqlite3_step(s->list)) == SQLITE_ROW)
+        json_array_append_new(*out, json_string((const char *)sqlite3_column_text(s->list, 0)));
+    int rc = step == SQLITE_DONE ? ST_OK : failed(s, e);
+    sqlite3_reset(s->list);
+    pthread_mutex_unlock(&s->lock);
+    if (rc) {
+        json_decref(*out);
+        *out = NULL;
+    }
     return rc;
 }
 

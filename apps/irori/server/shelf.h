@@ -18,6 +18,8 @@ void shelf_close(shelf *s);
 int shelf_put(shelf *s, const char *kind, const char *id, const char *json, size_t n, err *e);
 // json_decref *out. ST_NOTFOUND, ST_IO.
 int shelf_get(shelf *s, const char *kind, const char *id, json_t **out, err *e);
+// The ids of a kind, as an array of strings; json_decref *out. ST_IO.
+int shelf_list(shelf *s, const char *kind, json_t **out, err *e);
 int shelf_delete(shelf *s, const char *kind, const char *id, err *e);  // ST_NOTFOUND, ST_IO
 
 #endif
