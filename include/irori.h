@@ -188,7 +188,8 @@ IRORI_API int irori_session_load(irori_session **out, irori_model *m, const iror
                                  const char *path, irori_error *error);
 
 // From now on the session's keys and values follow another policy than the model's; text as in irori_model_options. What
-// can change at once has changed on return: "f16" brings everything back that was kept.
+// can change at once has changed on return: "f16" brings everything back that was kept, and where the old policy has
+// mode=recompute runs the tokens again whose keys and values were not.
 IRORI_API int irori_session_set_kv(irori_session *s, const char *policy, const char *budget,
                                    irori_error *error);
 
@@ -445,6 +446,21 @@ typedef struct irori_kv_stats {
 } irori_kv_stats;
 // All zero for a model opened for its vocabulary.
 IRORI_API void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out);
+
+// A page of keys and values that a session or a request holds, to be drawn.
+typedef struct irori_kv_page {
+    uint64_t sequence;  // whose page it is: sessions and answers, numbered since the model was opened
+    int position;       // of its first token
+    int tokens;         // 1..64
+    int page;           // number of the page: one that several hold has one
+    bool shared;        // several hold it
+    float attention;    // part of its sequence's attention that it has received so far, mean over layers
+    float bits[2];      // of a value of keys and of values, mean over layers; 0: absent
+} irori_kv_page;
+// All such pages, sequence by sequence from its start on, at most `room` of them; the number there are. levels, unless NULL,
+// is [room][layers][2]: 0 F16, 1 Q8, 2 Q4, 3 Q2, 4 absent, keys then values. It reads tables only. While a scheduler serves
+// the model: by irori_scheduler_call, from any thread.
+IRORI_API size_t irori_model_kv_pages(const irori_model *m, irori_kv_page *out, uint8_t *levels, size_t room);
 
 IRORI_API void irori_get_memory(const irori_model *m, irori_memory *out);
 

@@ -260,6 +260,14 @@ void irori_get_kv_stats(const irori_model *m, irori_kv_stats *out)
     *out = api_kv_stats(&s);
 }
 
+size_t irori_model_kv_pages(const irori_model *m, irori_kv_page *out, uint8_t *levels, size_t room)
+{
+    _Static_assert(sizeof(irori_kv_page) == sizeof(kv_page_info) &&
+                       offsetof(irori_kv_page, bits) == offsetof(kv_page_info, bits),
+                   "the page of kv.h under the name of irori.h");
+    return m->has_engine ? kv_list_pages(m->engine.kv, (kv_page_info *)(void *)out, levels, room) : 0;
+}
+
 int irori_model_set_kv(irori_model *m, const char *policy, const char *budget, irori_error *error)
 {
     kv_policy p;

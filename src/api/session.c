@@ -375,20 +375,9 @@ int irori_session_add_chat(irori_session *s, const char *messages, const char *t
     return rc;
 }
 
-int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
+// Runs tokens that the session had up to `count`; its sequence holds fewer.
+static int run_again(irori_session *s, size_t count, irori_error *error)
 {
-    if (count > s->count)
-        return err_set(api_err(error), ST_INVALID, "cannot keep %zu tokens of %zu", count, s->count);
-    api_settle(s);
-    if (count == s->count)
-        return ST_OK;
-    int kept = kv_seq_truncate(s->seq, (int)count);
-    api_grammar_truncate(s, count);
-    s->count = (size_t)kept;
-    drop_logits(s);
-    if ((size_t)kept == count)
-        return ST_OK;
-    // The rest of a page that lost precision for good is run again.
     int rc = ST_OK;
     while (!rc && s->count < count) {
         const float *logits;
@@ -401,15 +390,40 @@ int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
     return rc;
 }
 
+int irori_session_truncate(irori_session *s, size_t count, irori_error *error)
+{
+    if (count > s->count)
+        return err_set(api_err(error), ST_INVALID, "cannot keep %zu tokens of %zu", count, s->count);
+    api_settle(s);
+    if (count == s->count)
+        return ST_OK;
+    int kept = kv_seq_truncate(s->seq, (int)count);
+    api_grammar_truncate(s, count);
+    s->count = (size_t)kept;
+    drop_logits(s);
+    // The rest of a page that lost precision for good is run again.
+    return run_again(s, count, error);
+}
+
 int irori_session_set_kv(irori_session *s, const char *policy, const char *budget, irori_error *error)
 {
     kv_policy p;
+    const enum kv_mode old = kv_seq_policy(s->seq)->mode;
     int rc = kv_policy_parse(&p, policy, budget, api_err(error));
     if (!rc)
         rc = kv_seq_set_policy(s->seq, &p, api_err(error));
-    if (!rc)
-        kv_adapt(s->m->engine.kv, -1);
-    return rc;
+    if (rc)
+        return rc;
+    kv_adapt(s->m->engine.kv, -1);
+    if (p.kind != KV_F16 || old != KV_RECOMPUTE)
+        return ST_OK;
+    api_settle(s);
+    const size_t count = s->count, lost = (size_t)kv_seq_lost(s->seq);
+    if (lost >= count)
+        return ST_OK;
+    s->count = (size_t)kv_seq_truncate(s->seq, (int)lost);
+    drop_logits(s);
+    return run_again(s, count, error);
 }
 
 const int32_t *irori_session_tokens(const irori_session *s, size_t *count)

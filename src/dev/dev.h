@@ -80,6 +80,10 @@ size_t dev_kv_plane_bytes(const dev_kv_shape *s, enum dev_kv_side side, enum dev
 // F16 plane -> HIGH, SCALES and, unless NULL, LOW; keys are turned on the way (kern.h). False when a value is infinite, no
 // number, or too large once turned: the block stays F16.
 bool dev_kv_encode(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b);
+// What the block, at F16, would lose at Q8, Q4 and Q2: mean square errors, and the mean square they are measured against (of
+// keys without the mean of each channel). False as from dev_kv_encode.
+bool dev_kv_measure(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b, float error[3],
+                    float *whole);
 // HIGH -> TWO.
 void dev_kv_narrow(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_block *b);
 

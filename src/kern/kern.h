@@ -128,6 +128,13 @@ void kern_kv_turn_keys(float *x, int hd);                        // [hd][64], in
 void kern_kv_turn_query(const float *q, int hd, float *turned);  // [hd]
 // high -> two.
 void kern_kv_narrow(const uint8_t *high, int terms, int outs, uint8_t *two);
+// What x[terms][outs] would lose: sums of squared errors at Q8, Q4 and Q2, and the sum of squares that they are measured
+// against, of keys without the mean of each channel, which changes no weight. False as from kv_encode. The same on every
+// machine.
+typedef struct kern_kv_loss {
+    double error[3], whole;
+} kern_kv_loss;
+bool kern_kv_measure(const float *x, enum kern_kv_side side, int terms, int outs, kern_kv_loss *out);
 // The values a head stands for, y[terms][outs], keys that are quantized turned: the reference for the kernels.
 void kern_kv_decode(const kern_kv *x, float *y);
 

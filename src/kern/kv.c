@@ -95,6 +95,62 @@ bool kern_kv_encode_scalar(const float *x, int terms, int outs, uint8_t *high, u
     return true;
 }
 
+enum { LANES = 16 };  // that sums run in, whatever the width of registers
+
+static double sum_lanes(const float *x)
+{
+    double sum = 0;
+    for (int i = 0; i < LANES; i++)
+        sum += (double)x[i];
+    return sum;
+}
+
+// Adds what one term loses: squares of what lies between a value and the middles of its cells.
+static void add_loss(const float *x, int outs, float min, float step, kern_kv_loss *loss)
+{
+    float lanes[3][LANES] = {{0}};
+    const float inverse = step > 0 ? 1.0f / step : 0.0f;
+    for (int n = 0; n < outs; n += LANES)
+        for (int i = 0; i < LANES; i++) {
+            const float v = x[n + i] - min;
+            int code = (int)(v * inverse);
+            code = code < KERN_KV_CELLS ? code : KERN_KV_CELLS - 1;
+            const float q8 = v - step * ((float)code + 0.5f), q4 = v - step * ((float)(code & ~15) + 8.0f),
+                        q2 = v - step * ((float)(code & ~63) + 32.0f);
+            lanes[0][i] += q8 * q8;
+            lanes[1][i] += q4 * q4;
+            lanes[2][i] += q2 * q2;
+        }
+    for (int i = 0; i < 3; i++)
+        loss->error[i] += sum_lanes(lanes[i]);
+}
+
+static double sum_of_squares(const float *x, int outs, bool around_mean)
+{
+    float sum[LANES] = {0}, squares[LANES] = {0};
+    for (int n = 0; n < outs; n += LANES)
+        for (int i = 0; i < LANES; i++)
+            sum[i] += x[n + i];
+    const float mean = around_mean ? (float)(sum_lanes(sum) / outs) : 0.0f;
+    for (int n = 0; n < outs; n += LANES)
+        for (int i = 0; i < LANES; i++)
+            squares[i] += (x[n + i] - mean) * (x[n + i] - mean);
+    return sum_lanes(squares);
+}
+
+bool kern_kv_measure(const float *x, enum kern_kv_side side, int terms, int outs, kern_kv_loss *out)
+{
+    *out = (kern_kv_loss){0};
+    for (int r = 0; r < terms; r++, x += outs) {
+        uint16_t min, step;
+        if (!scale_of(x, outs, &min, &step))
+            return false;
+        add_loss(x, outs, quant_f16_to_f32(min), quant_f16_to_f32(step), out);
+        out->whole += sum_of_squares(x, outs, side == KERN_KV_K);
+    }
+    return true;
+}
+
 // A line of `two` takes the groups of two lines of `high`, which lie a row of blocks apart.
 void kern_kv_narrow(const uint8_t *high, int terms, int outs, uint8_t *two)
 {

@@ -30,13 +30,13 @@ static int move_layer(kv *s, kv_page *p, int layer, enum kv_mode mode)
     int moved = 0;
     if (k->want == DEV_KV_ABSENT || v->want == DEV_KV_ABSENT)
         return b[0].level == DEV_KV_ABSENT ? 0 : 2 * kv_layer_absent(s, p, layer, mode);
-    if (b[0].level == DEV_KV_ABSENT && (k->spilled < 0 || v->spilled < 0))
+    if (b[0].level == DEV_KV_ABSENT && (!k->spilled || !v->spilled))
         return 0;
     for (int side = 0; side < 2; side++) {
         enum dev_kv_level want = (enum dev_kv_level)(side ? v->want : k->want);
         if (want > b[side].level)
             moved += kv_block_down(s, p, layer, side, want, mode);
-        else if (want < b[side].level && (side ? v : k)->spilled >= 0)
+        else if (want < b[side].level && (side ? v : k)->spilled)
             moved += kv_block_up(s, p, layer, side, want, NULL) == ST_OK;
     }
     return moved;

@@ -11,11 +11,6 @@ int kv_bin_of(float x)
     return MAX(0, MIN(KV_BINS - 1, bin));
 }
 
-double kv_bin_value(int bin)
-{
-    return exp2((bin + 0.5) / KV_BINS_EACH + KV_BINS_LOW);
-}
-
 void kv_bins_add(kv_bins *b, float x)
 {
     b->count[kv_bin_of(x)]++;

@@ -42,11 +42,13 @@ int kv_new(kv **out, const dev_kv_shape *shape, const kv_options *o, err *e)
     s->token = mem_calloc(MEM_KV, (size_t)pages, sizeof *s->token);
     s->state = mem_calloc(MEM_KV, (size_t)pages * layers, sizeof *s->state);
     s->heat = mem_calloc(MEM_KV, (size_t)pages * layers, sizeof *s->heat);
+    s->whole = mem_calloc(MEM_KV, layers, sizeof *s->whole);
     int rc = kv_slots_init(&s->plane[DEV_KV_PLANE_F16], (size_t)round_up(dev_kv_block_bytes(shape), 64),
                            (int64_t)pages * shape->layers * 2);
     if (!rc && o->prefix_tree)
         rc = tree_init(s);
-    if (rc || !s->state || !s->heat || !s->page || !s->token || !s->free_list || !s->block || !s->mass) {
+    if (rc || !s->state || !s->heat || !s->whole || !s->page || !s->token || !s->free_list || !s->block ||
+        !s->mass) {
         kv_free(s);
         return err_set(e, ST_NOMEM, "no memory for a KV store of %llu MB; use a smaller context",
                        (unsigned long long)bytes >> 20);
@@ -73,6 +75,7 @@ void kv_free(kv *s)
     mem_free(s->token);
     mem_free(s->state);
     mem_free(s->heat);
+    mem_free(s->whole);
     kv_spill_done(&s->spill);
     mem_free(s->bucket);
     mem_free(s);

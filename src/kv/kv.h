@@ -88,6 +88,9 @@ void kv_seq_append(kv_seq *q, const int32_t *tokens, int n);
 // Appends the pages that the prefix tree has of tokens[n], whole pages only and only after whole pages. The number of
 // tokens appended, which need not be run; ST_NOMEM.
 int kv_seq_match(kv_seq *q, const int32_t *tokens, int n, err *e);
+// The first position of a page that cannot be brought back to F16, since what was dropped of it was not kept; the length,
+// when there is none.
+int kv_seq_lost(const kv_seq *q);
 // Copies the sequence's tokens; gives their number.
 int kv_seq_tokens(const kv_seq *q, int32_t *out);
 // Valid until the next call that changes the sequence.
@@ -152,5 +155,19 @@ typedef struct kv_stats {
     bool spill_full;               // no further block is spilled for now
 } kv_stats;
 void kv_get_stats(const kv *s, kv_stats *out);
+
+// A page of a sequence, for whoever draws it (list.c).
+typedef struct kv_page_info {
+    uint64_t sequence;  // number of the sequence since the store is open
+    int position;       // of its first token
+    int tokens;         // 1..DEV_PAGE
+    int page;           // number in the store: one page that several sequences hold has one
+    bool shared;        // another sequence holds it too
+    float attention;    // part of its sequence's attention that it has received so far, mean over layers
+    float bits[2];      // of a value of K and of V, mean over layers
+} kv_page_info;
+// All pages that sequences hold, sequence by sequence from its start on, at most `room` of them; the number there are.
+// levels [room][layers][2] (enum dev_kv_level) may be NULL.
+size_t kv_list_pages(const kv *s, kv_page_info *out, uint8_t *levels, size_t room);
 
 #endif

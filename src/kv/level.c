@@ -77,18 +77,20 @@ static void settle(kv *s, dev_kv_block *b, enum dev_kv_level level)
 }
 
 // Keeps the F16 values where the mode asks for it; false when there is no room.
-static bool keep(kv *s, const dev_kv_block *b, kv_block_state *state, enum kv_mode mode)
+static bool keep(kv *s, kv_page *p, int layer, int side, enum kv_mode mode)
 {
-    if (b->level == DEV_KV_F16 && mode == KV_EXACT && state->spilled < 0)
-        state->spilled = kv_spill_put(&s->spill, b->plane[DEV_KV_PLANE_F16]);
-    return b->level != DEV_KV_F16 || mode != KV_EXACT || state->spilled >= 0;
+    const dev_kv_block *b = &p->at.block[layer][side];
+    kv_block_state *state = kv_state_of(s, p, layer, side);
+    if (b->level == DEV_KV_F16 && mode == KV_EXACT && !state->spilled)
+        state->spilled = kv_spill_put(&s->spill, &p->spilled, layer * 2 + side, b->plane[DEV_KV_PLANE_F16]);
+    return b->level != DEV_KV_F16 || mode != KV_EXACT || state->spilled;
 }
 
 bool kv_layer_absent(kv *s, kv_page *p, int layer, enum kv_mode mode)
 {
     dev_kv_block *b = p->at.block[layer];
     for (int side = 0; side < 2; side++)
-        if (!keep(s, &b[side], kv_state_of(s, p, layer, side), mode))
+        if (!keep(s, p, layer, side, mode))
             return false;
     for (int side = 0; side < 2; side++)
         settle(s, &b[side], DEV_KV_ABSENT);
@@ -100,7 +102,7 @@ bool kv_block_down(kv *s, kv_page *p, int layer, int side, enum dev_kv_level lev
 {
     dev_kv_block *b = &p->at.block[layer][side];
     kv_block_state *state = kv_state_of(s, p, layer, side);
-    if (b->level >= level || state->raw || !keep(s, b, state, mode))
+    if (b->level >= level || state->raw || !keep(s, p, layer, side, mode))
         return false;
     if (b->level == DEV_KV_F16) {
         state->raw = !encode(s, b, side, level);
@@ -117,28 +119,60 @@ bool kv_block_down(kv *s, kv_page *p, int layer, int side, enum dev_kv_level lev
     return b->level == level;
 }
 
+static int not_kept(const kv *s, const kv_page *p, int layer, err *e)
+{
+    return err_set(e, ST_NOTFOUND, "what was dropped of page %d, layer %d was not kept", kv_page_index(s, p),
+                   layer);
+}
+
+// The F16 planes of the blocks in spill.list, and their levels, where they could be read.
+static int read_planes(kv *s, kv_page *p, int n, err *e)
+{
+    kv_spill_read *list = s->spill.list;
+    int rc = ST_OK;
+    kv_spill_get(&s->spill, &p->spilled, list, n);
+    for (int i = 0; i < n; i++) {
+        dev_kv_block *b = &p->at.block[list[i].block / 2][list[i].block % 2];
+        if (list[i].good) {
+            settle(s, b, DEV_KV_F16);
+            s->promotions++;
+        } else {
+            give_planes(s, b, planes_of[b->level]);
+            rc = err_set(
+                e, ST_FORMAT,
+                "page %d, layer %d of the spill file for keys and values is damaged or cannot be read",
+                kv_page_index(s, p), list[i].block / 2);
+        }
+    }
+    return rc;
+}
+
+// Puts a block on the list of those to be read.
+static int list_block(kv *s, kv_page *p, int block, int *n, err *e)
+{
+    dev_kv_block *b = &p->at.block[block / 2][block % 2];
+    if (!kv_state_of(s, p, block / 2, block % 2)->spilled)
+        return not_kept(s, p, block / 2, e);
+    if (!take_planes(s, b, 1u << DEV_KV_PLANE_F16))
+        return err_set(e, ST_LIMIT, "no memory left to restore keys and values");
+    s->spill.list[(*n)++] = (kv_spill_read){.block = block, .values = b->plane[DEV_KV_PLANE_F16]};
+    return ST_OK;
+}
+
 int kv_block_up(kv *s, kv_page *p, int layer, int side, enum dev_kv_level level, err *e)
 {
     dev_kv_block *b = &p->at.block[layer][side];
-    const kv_block_state *state = kv_state_of(s, p, layer, side);
+    int n = 0;
     if (b->level <= level)
         return ST_OK;
-    if (state->spilled < 0)
-        return err_set(e, ST_NOTFOUND, "what was dropped of page %d, layer %d was not kept",
-                       kv_page_index(s, p), layer);
-    if (!take_planes(s, b, 1u << DEV_KV_PLANE_F16))
-        return err_set(e, ST_LIMIT, "no memory left to restore keys and values");
-    if (!kv_spill_get(&s->spill, state->spilled, b->plane[DEV_KV_PLANE_F16])) {
-        give_planes(s, b, planes_of[b->level]);
-        return err_set(e, ST_FORMAT,
-                       "page %d, layer %d of the spill file for keys and values is damaged or cannot be read",
-                       kv_page_index(s, p), layer);
-    }
-    if (level != DEV_KV_F16)
+    int rc = list_block(s, p, layer * 2 + side, &n, e);
+    if (!rc)
+        rc = read_planes(s, p, n, e);
+    if (!rc && level != DEV_KV_F16) {
         encode(s, b, side, level);  // it could be encoded before
-    settle(s, b, level);
-    s->promotions++;
-    return ST_OK;
+        settle(s, b, level);
+    }
+    return rc;
 }
 
 unsigned kv_level_planes(enum dev_kv_level level)
@@ -164,20 +198,23 @@ bool kv_page_is_f16(const kv *s, const kv_page *p)
 
 int kv_page_restore(kv *s, kv_page *p, err *e)
 {
-    int rc = ST_OK;
-    for (int l = 0; !rc && l < s->shape.layers; l++)
-        for (int side = 0; !rc && side < 2; side++)
-            rc = kv_block_up(s, p, l, side, DEV_KV_F16, e);
+    int rc = ST_OK, n = 0;
+    for (int b = 0; !rc && b < 2 * s->shape.layers; b++)
+        if (p->at.block[b / 2][b % 2].level != DEV_KV_F16)
+            rc = list_block(s, p, b, &n, e);
+    if (!rc)
+        return n ? read_planes(s, p, n, e) : ST_OK;
+    for (int i = 0; i < n; i++) {
+        dev_kv_block *b = &p->at.block[s->spill.list[i].block / 2][s->spill.list[i].block % 2];
+        give_planes(s, b, planes_of[b->level]);
+    }
     return rc;
 }
 
 void kv_page_forget_spilled(kv *s, kv_page *p)
 {
+    kv_spill_drop(&s->spill, &p->spilled);
     for (int l = 0; l < s->shape.layers; l++)
-        for (int side = 0; side < 2; side++) {
-            kv_block_state *state = kv_state_of(s, p, l, side);
-            if (state->spilled >= 0)
-                kv_spill_drop(&s->spill, state->spilled);
-            *state = (kv_block_state){.spilled = -1};
-        }
+        for (int side = 0; side < 2; side++)
+            *kv_state_of(s, p, l, side) = (kv_block_state){0};
 }

@@ -2,6 +2,7 @@
 #ifndef KV_OWN_H
 #define KV_OWN_H
 
+#include "base/pool.h"
 #include "kv/kv.h"
 
 // slots.c: memory for planes of one size. Slots lie in slabs; a slab that holds nothing any more can go back to the
@@ -37,28 +38,46 @@ void kv_slots_trim(kv_slots *s);
 
 // spill.c
 enum { KV_SPILL_HEAD = 64 };
+// What the file has of a page.
+typedef struct kv_spilled {
+    int32_t extent;  // -1: nothing
+    int32_t count;   // blocks
+} kv_spilled;
+typedef struct kv_spill_read {
+    int block;  // layer * 2 + side
+    uint8_t *values;
+    bool good;  // after reading: not damaged
+} kv_spill_read;
 typedef struct kv_spill {
     int fd;  // -1: not open
     size_t block_bytes, slot_bytes;
-    int32_t slots, fresh, used;
-    int32_t *free;  // [slots] slots given back
+    int blocks;  // of a page
+    int32_t extents, fresh;
+    int64_t used;   // blocks
+    int32_t *free;  // [extents] given back
     int32_t n_free;
-    uint8_t *buffer;  // one slot
-    bool full;        // a write failed since the last pass of the policy
-    bool told;        // the log says so
+    uint8_t *buffer;      // one slot
+    kv_spill_read *list;  // [blocks] for whoever reads
+    pool *readers;        // NULL: one thread reads
+    bool full;            // a write failed since the last pass of the policy
+    bool told;            // the log says so
 } kv_spill;
-int kv_spill_init(kv_spill *f, const char *dir, size_t block_bytes, int64_t slots, err *e);
+int kv_spill_init(kv_spill *f, const char *dir, size_t block_bytes, int blocks, int extents, err *e);
 void kv_spill_done(kv_spill *f);
-int32_t kv_spill_put(kv_spill *f, const uint8_t *block);             // the slot; -1: no room
-bool kv_spill_get(const kv_spill *f, int32_t slot, uint8_t *block);  // false: damaged, or not to be read
-void kv_spill_drop(kv_spill *f, int32_t slot);
+bool kv_spill_put(kv_spill *f, kv_spilled *of, int block, const uint8_t *values);  // false: no room
+// Blocks of one page, by rising number.
+void kv_spill_get(const kv_spill *f, const kv_spilled *of, kv_spill_read *list, int n);
+void kv_spill_drop(kv_spill *f, kv_spilled *of);  // all of a page
 
 // What the store knows of a block beside its planes.
 typedef struct kv_block_state {
-    int32_t spilled;  // slot of the spill file with its F16 plane; -1: none
-    uint8_t want;     // level it should have
-    bool raw;         // holds infinities: it cannot be encoded
-    bool held;        // the guard found that it must stay F16
+    uint8_t want;   // level it should have
+    bool spilled;   // the spill file has its F16 plane
+    bool raw;       // holds infinities: it cannot be encoded
+    bool held;      // the guard found that it must stay F16
+    bool measured;  // error is known (fit.c)
+    // Mean square error at Q8, Q4 and Q2, over the mean square of what its layer and side holds.
+    float error[3];
 } kv_block_state;
 
 // One page. `at` comes first: the device's pointer to it is a pointer to the page.
@@ -69,6 +88,7 @@ typedef struct kv_page {
     uint32_t seen;  // kv.pass in which a sequence last counted it
     uint64_t born;  // kv.clock when it became full
     uint64_t root;  // kv.root when its tokens were written; 0: it changed between them
+    kv_spilled spilled;
     // In the prefix tree (tree.c):
     bool in_tree;
     uint64_t key;      // hash of all tokens from the root
@@ -82,8 +102,15 @@ typedef struct kv_heat {
     uint64_t seen;    // mass when last looked at
     float share;      // part of its sequence's attention, a running mean
     float frequency;  // part of the looks in which it had more than the mean
+    float weight;     // of an error in it (fit.c)
     bool looked;
 } kv_heat;
+
+// Mean square of what blocks of a layer and side hold.
+typedef struct kv_whole {
+    double sum;
+    uint64_t blocks;
+} kv_whole;
 
 enum { KV_GUARD_LATEST = 64 };
 struct kv {
@@ -98,6 +125,7 @@ struct kv {
     int32_t (*token)[DEV_PAGE];  // [pages] the tokens of each
     kv_block_state (*state)[2];  // [pages][layers][2]
     kv_seq *seqs;                // linked by next
+    uint64_t sequences;          // made so far
     kv_spill spill;
     const char *spill_dir;
     uint64_t spill_bytes;
@@ -107,6 +135,7 @@ struct kv {
     // The policy (policy.c):
     kv_policy policy;       // of new sequences
     kv_heat *heat;          // [pages][layers]
+    kv_whole (*whole)[2];   // [layers][2]
     uint64_t clock;         // tokens appended, to all sequences
     uint32_t pass;          // of the policy over the pages
     bool due;               // a page has become full since the last pass
@@ -125,6 +154,7 @@ struct kv {
 struct kv_seq {
     kv *store;
     kv_seq *next;
+    uint64_t number;  // since the store is open
     kv_policy policy;
     int length;
     int checked;  // length when the guard last looked

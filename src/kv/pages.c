@@ -11,12 +11,13 @@ kv_page *kv_page_take(kv *s)
     size_t layers = (size_t)s->shape.layers;
     kv_page *p = &s->page[i];
     *p = (kv_page){.at = {.block = s->block + (size_t)i * layers, .mass = s->mass + (size_t)i * layers},
-                   .refs = 1};
+                   .refs = 1,
+                   .spilled = {.extent = -1}};
     for (size_t l = 0; l < layers; l++) {
         for (int side = 0; side < 2; side++) {
             uint8_t *f16 = kv_slots_take(&s->plane[DEV_KV_PLANE_F16]);
             p->at.block[l][side] = (dev_kv_block){.plane = {[DEV_KV_PLANE_F16] = f16}};
-            *kv_state_of(s, p, (int)l, side) = (kv_block_state){.spilled = -1};
+            *kv_state_of(s, p, (int)l, side) = (kv_block_state){0};
         }
         p->at.mass[l] = 0;
         s->heat[(size_t)i * layers + l] = (kv_heat){0};

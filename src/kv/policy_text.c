@@ -21,7 +21,7 @@ kv_policy kv_policy_default(enum kv_kind kind)
         .q4_importance = 0.5f,
         .q8_importance = 0.7f,
         .age_limit = 1024,
-        .key_weight = 4,
+        .key_weight = 1,
         .power = 1,
         .recent = DEV_PAGE,
         .guard_bound = 0.1f,
@@ -197,11 +197,12 @@ int kv_policy_prepare(kv *s, const kv_policy *policy, err *e)
     int rc = kv_prepare_levels(s, e);
     if (rc || policy->mode != KV_EXACT || s->spill.fd >= 0)
         return rc;
-    int64_t slots = (int64_t)s->pages * s->shape.layers * 2;
-    size_t block = dev_kv_block_bytes(&s->shape);
+    const int blocks = 2 * s->shape.layers;
+    const size_t block = dev_kv_block_bytes(&s->shape);
+    uint64_t extents = (uint64_t)s->pages;
     if (s->spill_bytes)
-        slots = MIN(slots, (int64_t)(s->spill_bytes / (block + KV_SPILL_HEAD)));
-    rc = kv_spill_init(&s->spill, s->spill_dir, block, slots, e);
+        extents = MIN(extents, s->spill_bytes / ((block + KV_SPILL_HEAD) * (size_t)blocks));
+    rc = kv_spill_init(&s->spill, s->spill_dir, block, blocks, (int)extents, e);
     if (rc)
         kv_spill_done(&s->spill);
     return rc;

@@ -10,6 +10,7 @@ int kv_seq_new(kv *s, kv_seq **out, err *e)
         return err_set(e, ST_NOMEM, "no memory for a sequence");
     (*out)->store = s;
     (*out)->policy = s->policy;
+    (*out)->number = s->sequences++;
     (*out)->next = s->seqs;
     s->seqs = *out;
     return ST_OK;
@@ -97,6 +98,18 @@ int kv_seq_set_policy(kv_seq *q, const kv_policy *policy, err *e)
             kv_state_of(q->store, kv_page_of(q->page[i]), b / 2, b % 2)->held = false;
     q->store->due = q->store->changed = true;
     return ST_OK;
+}
+
+int kv_seq_lost(const kv_seq *q)
+{
+    const kv *s = q->store;
+    for (int at = 0; at < q->length; at += DEV_PAGE) {
+        const kv_page *p = kv_page_of(q->page[at / DEV_PAGE]);
+        for (int b = 0; b < 2 * s->shape.layers; b++)
+            if (p->at.block[b / 2][b % 2].level != DEV_KV_F16 && !kv_state_of(s, p, b / 2, b % 2)->spilled)
+                return at;
+    }
+    return q->length;
 }
 
 int kv_set_policy(kv *s, const kv_policy *policy, err *e)

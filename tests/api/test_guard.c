@@ -127,6 +127,41 @@ static void it_needs_what_was_dropped(void **state)
     irori_model_close(m);
 }
 
+// What mode=recompute dropped is run again from its tokens: then all is as if nothing had been dropped.
+static void what_was_not_kept_is_run_again(void **state)
+{
+    (void)state;
+    float logits[2][TOY_TOKENS];
+    static irori_kv_page pages[8];
+    irori_model *m = open_toy(2);
+    irori_error e;
+    for (int i = 0; i < 2; i++) {
+        irori_kv_stats st;
+        irori_session *s = open_session(m, &endless);
+        assert_int_equal(irori_session_set_kv(s, i ? "uniform:q2,mode=recompute" : "f16", NULL, &e),
+                         IRORI_OK);
+        add_tokens(s, TOKENS);
+        irori_get_kv_stats(m, &st);
+        assert_true(i == 0 || st.blocks[3] > 0);
+        assert_int_equal(irori_model_kv_pages(m, pages, NULL, 8), (TOKENS + 63) / 64);
+        assert_true(i == 0 || pages[0].bits[0] < 5);
+        assert_int_equal(irori_session_set_kv(s, "f16", NULL, &e), IRORI_OK);
+        irori_get_kv_stats(m, &st);
+        assert_int_equal(st.blocks[3], 0);
+        irori_model_kv_pages(m, pages, NULL, 8);
+        assert_true(pages[0].bits[0] == 16);
+        size_t count;
+        irori_session_tokens(s, &count);
+        assert_int_equal(count, TOKENS);
+        int32_t id = 5;
+        assert_int_equal(irori_session_add(s, &id, 1, &e), IRORI_OK);
+        memcpy(logits[i], irori_session_logits(s), sizeof logits[i]);
+        irori_session_free(s);
+    }
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+    irori_model_close(m);
+}
+
 static int clean(void **state)
 {
     (void)state;
@@ -141,6 +176,7 @@ int main(void)
         cmocka_unit_test(some_blocks_may_be_enough),
         cmocka_unit_test(a_check_without_memory_is_left_out),
         cmocka_unit_test(it_needs_what_was_dropped),
+        cmocka_unit_test(what_was_not_kept_is_run_again),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }
