@@ -210,23 +210,5 @@ void api_grammar_truncate(irori_session *s, size_t count)
 
 int api_grammar_forced(irori_session *s, tok_ids *ids, size_t room, err *e)
 {
-    if (!s->grammar || room == 0)
-        return ST_OK;
-    buf text;
-    tok_ids list = {0};
-    buf_init(&text);
-    int rc = gram_state_forced(s->grammar, &text, e);
-    if (!rc && text.len > 0)
-        rc = tok_encode_append(s->m->tok, &list, text.data, text.len, 0, e);
-    // The last token is left to the model: what follows might have been written in one with it.
-    size_t steps = 0;
-    for (size_t i = 0; !rc && i + 1 < list.count && steps < room; i++, steps++)
-        if (gram_state_accept(s->grammar, list.data[i], NULL))
-            break;
-    gram_state_rollback(s->grammar, steps);
-    if (!rc && steps)
-        rc = tok_ids_add(ids, list.data, steps);
-    tok_ids_done(&list);
-    buf_done(&text);
-    return rc;
+    return s->grammar && room ? gram_state_forced_tokens(s->grammar, s->m->tok, ids, room, e) : ST_OK;
 }

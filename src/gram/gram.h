@@ -109,5 +109,7 @@ bool gram_state_must_end(gram_state *s);  // and nothing can follow
 
 // The bytes that must come next whatever is chosen (up to 4096), appended to `out`: they need no model.
 int gram_state_forced(gram_state *s, buf *out, err *e);
+// The same as tokens, at most `room` of them, in the tokenizer's own way; the state stays where it is.
+int gram_state_forced_tokens(gram_state *s, const tok *t, tok_ids *out, size_t room, err *e);
 
 #endif

@@ -185,3 +185,39 @@ int gram_state_forced(gram_state *s, buf *out, err *e)
     pthread_mutex_unlock(&g->lock);
     return rc;
 }
+
+// A token of plain text: "a", or some byte where the vocabulary knows no letters; -1.
+static int32_t plain_token(const tok *t)
+{
+    int32_t id = tok_find(t, "a", 1);
+    size_t n = 0;
+    for (uint32_t i = 0; id < 0 && i < tok_count(t); i++)
+        if (!tok_is_control(t, (int32_t)i) && tok_piece(t, (int32_t)i, TOK_RAW, &n) && n)
+            id = (int32_t)i;
+    return id;
+}
+
+int gram_state_forced_tokens(gram_state *s, const tok *t, tok_ids *out, size_t room, err *e)
+{
+    buf text;
+    tok_ids list = {0};
+    buf_init(&text);
+    int rc = gram_state_forced(s, &text, e);
+    // Behind other text: at the start of a list SentencePiece would put a blank before it.
+    int32_t before = text.len ? plain_token(t) : -1;
+    size_t from = before >= 0, steps = 0;
+    if (!rc && from && tok_ids_add(&list, &before, 1))
+        rc = err_set(e, ST_NOMEM, "no memory for forced text");
+    if (!rc && text.len)
+        rc = tok_encode_append(t, &list, text.data, text.len, 0, e);
+    // The last token is left to the model: what follows might have been written in one with it.
+    for (size_t i = from; !rc && i + 1 < list.count && steps < room; i++, steps++)
+        if (gram_state_accept(s, list.data[i], NULL))
+            break;
+    gram_state_rollback(s, steps);
+    if (!rc && steps)
+        rc = tok_ids_add(out, list.data + from, steps);
+    tok_ids_done(&list);
+    buf_done(&text);
+    return rc;
+}

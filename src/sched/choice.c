@@ -94,6 +94,10 @@ static int32_t choose(sched_choice *c, const float *logits)
     sched *s = c->r->s;
     if (!c->grammar)
         return samp_choose(c->samp, logits, c->tokens, c->n_tokens);
+    if (c->n_forced) {
+        c->n_forced--;
+        return c->tokens[c->n_tokens];
+    }
     size_t vocab = (size_t)s->x->model.params.vocab;
     uint32_t any = 0;
     err e = {0};
@@ -112,13 +116,11 @@ static int32_t choose(sched_choice *c, const float *logits)
     return rc ? -1 : id;
 }
 
-void sched_choice_take(sched_choice *c, const float *logits)
+// The token is the choice's next: kept and told. logits: NULL where they are not asked for.
+static void take(sched_choice *c, int32_t id, const float *logits)
 {
     sched_request *r = c->r;
     sched *s = r->s;
-    int32_t id = choose(c, logits);
-    if (id < 0)
-        return;
     note_time(c, os_seconds());
     c->tokens[c->n_tokens++] = id;
     r->n_completion++;
@@ -149,10 +151,41 @@ void sched_choice_take(sched_choice *c, const float *logits)
         buf_clear(&c->held);
     if (failed)
         sched_request_end(r, SCHED_FAILED, ST_NOMEM, "no memory for the text of a token");
-    else if (stop >= 0 || (c->grammar && gram_state_must_end(c->grammar)))
+    else if (stop >= 0 || (c->grammar && !c->n_forced && gram_state_must_end(c->grammar)))
         sched_choice_end(c, SCHED_STOP, stop);  // nothing may follow: the end token need not be waited for
     else if (c->n_tokens == r->n_prompt + r->max_tokens)
         sched_choice_end(c, SCHED_LENGTH, -1);
+}
+
+void sched_choice_take(sched_choice *c, const float *logits)
+{
+    int32_t id = choose(c, logits);
+    if (id >= 0)
+        take(c, id, logits);
+}
+
+void sched_choice_force(sched_choice *c)
+{
+    sched_request *r = c->r;
+    tok_ids forced = {0};
+    err e = {0};
+    if (!c->grammar || c->ended || c->n_forced)
+        return;
+    size_t room = r->n_prompt + r->max_tokens - c->n_tokens;
+    int rc = gram_state_forced_tokens(c->grammar, r->s->tok, &forced, room, &e);
+    for (size_t i = 0; i < forced.count && !rc; i++)
+        rc = gram_state_accept(c->grammar, forced.data[i], &e);
+    if (rc) {
+        sched_request_end(r, SCHED_FAILED, rc, e.msg);
+    } else if (forced.count) {
+        memcpy(c->tokens + c->n_tokens, forced.data, forced.count * sizeof *forced.data);
+        c->n_forced = forced.count;
+    }
+    tok_ids_done(&forced);
+    while (c->n_forced && !c->ended && !r->logprobs) {  // log-probabilities need the rows: one by one
+        c->n_forced--;
+        take(c, c->tokens[c->n_tokens], NULL);
+    }
 }
 
 void sched_choice_end(sched_choice *c, sched_finish why, int stop)

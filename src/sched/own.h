@@ -13,8 +13,9 @@ typedef struct sched_choice {
     sched_request *r;
     int index;
     kv_seq *seq;
-    int32_t *tokens;  // [n_prompt + max_tokens]; the prompt and what was chosen
-    size_t n_tokens;
+    int32_t *tokens;         // [n_prompt + max_tokens]; the prompt and what was chosen
+    size_t n_tokens, n_run;  // of these, run: all but the last, or but some that a grammar forced
+    size_t n_forced;         // tokens behind them that the grammar forces, not told yet
     samp *samp;
     spec *spec;           // guesses of the only choice of a request; NULL: none
     gram_state *grammar;  // NULL: anything may be written
@@ -127,6 +128,8 @@ bool sched_request_over(const sched_request *r, double now, sched_finish *why);
 // choice.c
 // Chooses a token from logits [vocabulary] and tells it; may end the choice and with it the request.
 void sched_choice_take(sched_choice *c, const float *logits);
+// Takes what the grammar forces behind it, so that it is run in one pass; the same.
+void sched_choice_force(sched_choice *c);
 void sched_choice_end(sched_choice *c, sched_finish why, int stop);
 void sched_tell(sched_request *r, sched_event *ev);  // fills in the request's figures
 void sched_count(sched_histogram *h, double seconds);

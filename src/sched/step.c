@@ -173,12 +173,22 @@ static void add_prompts(sched *s, int budget)
     }
 }
 
+// A running choice's row has one token that is not run. What its grammar forced beside it, as far as there is room; gives
+// how many.
+static int fill_row(const sched_choice *c, engine_row *row, int room)
+{
+    int pending = (int)(c->n_tokens - c->n_run);
+    row->n = MIN(pending, 1 + room);
+    row->outputs = row->n == pending;
+    return row->n - 1;
+}
+
 // A choice that runs alone guesses ahead: rows beside it would cost what a guess could gain. The guess stands behind
 // its tokens, where there is room for as many as it may still make.
 static void add_guess(sched *s)
 {
     sched_choice *c = s->n_rows == 1 ? s->row[0] : NULL;
-    if (!c || !c->running || !c->spec)
+    if (!c || !c->running || !c->spec || s->rows[0].n > 1 || c->n_forced)
         return;
     size_t room = c->r->n_prompt + c->r->max_tokens - c->n_tokens;
     int most = MIN(MIN(s->x->outputs, s->x->batch) - 1, SPEC_MOST);
@@ -194,13 +204,15 @@ static void build(sched *s)
 {
     s->n_rows = 0;
     s->n_guess = 0;
+    int budget = s->x->batch;
     for (sched_request *r = s->active.first; r; r = r->next)
-        for (int i = 0; r->read > 0 && !atomic_load(&r->paused) && i < r->n_choices; i++) {
-            sched_choice *c = &r->choice[i];
-            if (c->running)
-                add_row(s, c, &c->tokens[c->n_tokens - 1], 1, 1);
-        }
-    int budget = s->x->batch - s->n_rows;
+        for (int i = 0; r->read > 0 && !atomic_load(&r->paused) && i < r->n_choices; i++)
+            if (r->choice[i].running) {
+                add_row(s, &r->choice[i], r->choice[i].tokens + r->choice[i].n_run, 1, 0);
+                budget--;
+            }
+    for (int i = 0; i < s->n_rows; i++)
+        budget -= fill_row(s->row[i], &s->rows[i], budget);
     add_prompts(s, s->n_rows ? MIN(budget, s->chunk) : budget);
     add_guess(s);
 }
@@ -244,10 +256,12 @@ static void begin_choices(sched_request *r, const float *logits)
     for (int i = 0; i < r->n_choices; i++) {
         sched_choice *c = &r->choice[i];
         c->running = r->max_tokens > 0;
-        if (c->running)
-            sched_choice_take(c, logits);
-        else
+        c->n_run = r->n_prompt;
+        if (!c->running)
             sched_choice_end(c, SCHED_LENGTH, -1);
+        else
+            sched_choice_take(c, logits);
+        sched_choice_force(c);
     }
 }
 
@@ -255,6 +269,7 @@ static void begin_choices(sched_request *r, const float *logits)
 static void take_row(sched *s, sched_choice *c, const float *logits)
 {
     size_t vocab = (size_t)s->x->model.params.vocab;
+    c->n_run = c->n_tokens;
     for (int i = 0; i <= s->n_guess; i++) {
         size_t held = c->n_tokens;
         sched_choice_take(c, logits + (size_t)i * vocab);
@@ -270,9 +285,11 @@ static void take_row(sched *s, sched_choice *c, const float *logits)
             return;
         if (!right)
             break;
+        c->n_run = c->n_tokens;
     }
     if (s->n_guess)  // the latest token is not run yet
-        kv_seq_truncate(c->seq, (int)c->n_tokens - 1);
+        kv_seq_truncate(c->seq, (int)c->n_run);
+    sched_choice_force(c);
 }
 
 static void use_results(sched *s, const float *logits)
@@ -286,7 +303,9 @@ static void use_results(sched *s, const float *logits)
         logits += (size_t)s->rows[i].outputs * vocab;
         if (c->ended)
             continue;  // with its request, whose earlier row failed
-        if (r->read > 0) {
+        if (r->read > 0 && !s->rows[i].outputs) {
+            c->n_run += (size_t)s->rows[i].n;
+        } else if (r->read > 0) {
             take_row(s, c, own);
         } else {
             r->n_read += (size_t)s->rows[i].n;
@@ -315,7 +334,7 @@ bool sched_step(sched *s)
     spec *alone = s->n_rows == 1 && s->row[0]->running ? s->row[0]->spec : NULL;
     double began = os_seconds();
     int rc = engine_step(s->x, s->rows, s->n_rows, &logits, unneeded, s, &e);
-    if (!rc && alone)
+    if (!rc && alone && s->rows[0].n == 1 + s->n_guess)
         spec_ran(alone, s->rows[0].n, os_seconds() - began);
     if (rc == ST_CANCELED)
         return true;  // the next turn drops them, or runs them again

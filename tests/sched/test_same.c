@@ -161,6 +161,66 @@ static void a_guess_changes_nothing(void **state)
     told_free(t[1]);
 }
 
+// Runs `r` beside `others` of its kind; the passes it took, and the first one's events.
+static uint64_t run_held(irori_request_options r, int others, told *t)
+{
+    served x = serve_toy(4, 16, &(irori_scheduler_options){.no_guess = true});
+    irori_grammar *g;
+    irori_error e;
+    static const char text[] = "[ab]{2}abbaabbaabbaabbaabbaabbaabbaabba[ab]{2}";
+    told *other[3];
+    if (irori_grammar_new(&g, x.m, IRORI_GRAMMAR_REGEX, text, sizeof text - 1, NULL, &e))
+        fail_msg("%s", e.message);
+    r.grammar = g;
+    irori_request *first = submit_paused(&x, &r, t);
+    for (int i = 0; i < others; i++) {
+        other[i] = told_new();
+        irori_request_free(submit(&x, &r, other[i]));
+    }
+    irori_request_pause(first, false);
+    wait_done(t);
+    irori_request_free(first);
+    for (int i = 0; i < others; i++) {
+        wait_done(other[i]);
+        assert_string_equal(other[i]->text[0], t->text[0]);
+        told_free(other[i]);
+    }
+    irori_scheduler_stats st;
+    do
+        irori_scheduler_get_stats(x.s, &st);
+    while ((int)st.finished < 1 + others);
+    irori_grammar_free(g);
+    serve_end(&x);
+    return st.steps;
+}
+
+// Text that a grammar forces takes no choosing, and fewer passes than tokens: in company, in pieces where a pass has
+// not the room, and one by one for log-probabilities, it is the same.
+static void forced_text_is_run_at_once(void **state)
+{
+    (void)state;
+    irori_request_options r = {
+        .prompt = prompt_of(20, 3), .prompt_tokens = 20, .sampling = &drawn, .max_tokens = 100};
+    told *alone = told_new(), *company = told_new(), *scored = told_new();
+    uint64_t steps = run_held(r, 0, alone);
+    run_held(r, 3, company);
+    r.logprobs = true;
+    uint64_t each = run_held(r, 0, scored);
+    assert_int_equal(strlen(alone->text[0]), 36);
+    assert_int_equal(alone->finish[0], IRORI_FINISH_STOP);
+    told *same[] = {company, scored};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(same[i]->n[0], alone->n[0]);
+        assert_memory_equal(same[i]->token[0], alone->token[0], (size_t)alone->n[0] * sizeof(int32_t));
+        assert_string_equal(same[i]->text[0], alone->text[0]);
+    }
+    assert_true(each >= (uint64_t)alone->n[0]);
+    assert_true(steps < each / 2);
+    told_free(alone);
+    told_free(company);
+    told_free(scored);
+}
+
 typedef struct counted {
     uint64_t at[TOKENS];
     irori_model *m;
@@ -208,10 +268,9 @@ static void a_token_allocates_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_among_neighbours),
-        cmocka_unit_test(choices_share_a_prompt),
-        cmocka_unit_test(a_guess_changes_nothing),
-        cmocka_unit_test(a_token_allocates_nothing),
+        cmocka_unit_test(same_among_neighbours),      cmocka_unit_test(choices_share_a_prompt),
+        cmocka_unit_test(a_guess_changes_nothing),    cmocka_unit_test(a_token_allocates_nothing),
+        cmocka_unit_test(forced_text_is_run_at_once),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     toy_clean();
