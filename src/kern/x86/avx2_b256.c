@@ -1,30 +1,22 @@
-// Matrix products with super-blocks of 256 columns, on AVX2: the products of avx2_b32.c, with the integer scale
-// of each sub-block taking the place of the ones that widen int16 to int32. What is the same for all tokens (the
-// scales, laid out for vpmaddwd) is prepared once a block; mins and code offsets become one more small product,
-// with the sums of the activations.
+// Matrix products with super-blocks of 256 columns, on AVX2: the products of avx2_tile.h, with the integer scale of each
+// sub-block as the factor that widens int16 to int32. What is the same for all tokens (the scales, laid out for
+// vpmaddwd) is prepared once a block; mins become one more small product, with the sums of the activations.
 #include "kern/x86/avx2.h"
 
-enum { T = 4 };  // tokens a tile, as in avx2_b32.c
+enum { T = KERN_AVX2_TILE };
 
 // Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
 // of 4 costs as much as 1.9 single tokens of Q4_K, 1.6 of Q6_K and Q3_K, 2.9 of IQ4_XS.
 KERN_INLINE int alone(int type)
 {
-    return kern_code_max(type) > 63 ? 2 : 1;
-}
-
-KERN_INLINE int groups_of(int type)
-{
-    int max = kern_code_max(type) > 63 ? 15 : kern_code_max(type);  // 8-bit codes go as two planes of 4 bits
-    int fit = max <= 15 ? 8 : max <= 31 ? 4 : 2, sub = kern_sub_columns(type) / 4;
-    return fit < sub ? fit : sub;
+    return kern_planes(type) == 2 ? 2 : 1;
 }
 
 // A block made ready.
 typedef struct ready {
     __m256i scale[16][2];   // [sub][rows 8h..8h+7]: the scale twice
-    __m256i scale16[8][2];  // IQ4_XS: 16 times that, for the high plane
-    __m256i pair[8][2];  // coefficients of sub-sums 2i and 2i+1: mins, or scales where codes have an offset
+    __m256i scale16[8][2];  // 16 times that, for the second plane
+    __m256i min[8][2];      // mins of sub-blocks 2i and 2i+1
     __m256 d[2], m[2];
 } ready;
 
@@ -33,29 +25,19 @@ KERN_INLINE __m256i widen(__m128i a, __m128i b, int h)
     return _mm256_cvtepi8_epi16(h ? _mm_unpackhi_epi8(a, b) : _mm_unpacklo_epi8(a, b));
 }
 
-KERN_INLINE bool corrected(int type, bool flat)
-{
-    return kern_has_min(type) || (kern_code_offset(type) && (flat || kern_code_max(type) <= 63));
-}
-
 KERN_INLINE void prepare(int type, bool flat, const uint8_t *p, ready *r)
 {
     const int subs = KERN_SUPER / kern_sub_columns(type);
     KERN_UNROLL
-    for (int i = 0; i < subs; i += 2) {
-        __m128i a = kern_scales_avx2(type, p, i), b = kern_scales_avx2(type, p, i + 1);
-        __m128i ca = kern_has_min(type) ? kern_mins_avx2(type, p, i) : a;
-        __m128i cb = kern_has_min(type) ? kern_mins_avx2(type, p, i + 1) : b;
+    for (int i = 0; i < subs; i++) {
+        __m128i a = kern_scales_avx2(type, p, i);
         KERN_UNROLL
         for (int h = 0; h < 2; h++) {
             r->scale[i][h] = widen(a, a, h);
-            r->scale[i + 1][h] = widen(b, b, h);
-            if (corrected(type, flat))
-                r->pair[i / 2][h] = widen(ca, cb, h);
-            if (flat && kern_code_max(type) > 63) {
+            if (flat && kern_planes(type) == 2)
                 r->scale16[i][h] = _mm256_slli_epi16(r->scale[i][h], 4);
-                r->scale16[i + 1][h] = _mm256_slli_epi16(r->scale[i + 1][h], 4);
-            }
+            if (kern_has_min(type) && i % 2 == 0)
+                r->min[i / 2][h] = widen(kern_mins_avx2(type, p, i), kern_mins_avx2(type, p, i + 1), h);
         }
     }
     KERN_UNROLL
@@ -65,215 +47,191 @@ KERN_INLINE void prepare(int type, bool flat, const uint8_t *p, ready *r)
     }
 }
 
-// A token's block; pairs: 8 or 4 pairs of sub-block sums.
-typedef struct token {
-    const int8_t *q;
-    const int16_t *pairs;
-    float d;
-} token;
-
-// Sums of 16 columns as they are, or added up to sums of 32 in `wide`.
-KERN_INLINE token token_at(int type, const kern_act *a, int t, int b, int16_t *wide)
+// The integer sums of 8 rows become part of the float sum. sums: of the sub-blocks, where there is a min.
+KERN_INLINE __m256 fold(int type, __m256i dot, const ready *r, int h, float scale, const int16_t *sums,
+                        __m256 acc)
 {
-    size_t at = (size_t)t * (size_t)(a->k / KERN_SUPER) + (size_t)b;
-    token in = {a->q + (size_t)t * a->ldq + KERN_SUPER * (size_t)b, a->sum + 16 * at, a->d[at]};
-    if (kern_sub_columns(type) == 32) {
-        __m128i s = _mm_hadd_epi16(kern_load128(in.pairs), kern_load128(in.pairs + 8));
-        _mm_store_si128((void *)wide, s);
-        in.pairs = wide;
-    }
-    return in;
+    const int pairs = KERN_SUPER / kern_sub_columns(type) / 2;
+    __m256 d = _mm256_set1_ps(scale);
+    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(r->d[h], d), acc);
+    if (!kern_has_min(type))
+        return acc;
+    __m256i min = _mm256_madd_epi16(r->min[0][h], kern_spread32(sums));
+    KERN_UNROLL
+    for (int i = 1; i < pairs; i++)
+        min = _mm256_add_epi32(min, _mm256_madd_epi16(r->min[i][h], kern_spread32(sums + 2 * i)));
+    return _mm256_fnmadd_ps(_mm256_cvtepi32_ps(min), _mm256_mul_ps(r->m[h], d), acc);
 }
 
-// The integer sums of 8 rows become part of the float sum.
-KERN_INLINE __m256 fold(int type, bool flat, __m256i dot, const ready *r, int h, token in, __m256 acc)
+// A token's sums of the sub-blocks of block b: of 16 columns as they are, or added up to those of 32 in `wide`.
+KERN_INLINE const int16_t *sums_of(int type, const kern_act *a, int t, int b, int16_t *wide)
 {
-    const int pairs = KERN_SUPER / kern_sub_columns(type) / 2, offset = kern_code_offset(type);
-    __m256i extra = _mm256_setzero_si256();
-    __m256 da = _mm256_set1_ps(in.d);
-    if (corrected(type, flat)) {
-        KERN_UNROLL
-        for (int i = 0; i < pairs; i++)
-            extra = _mm256_add_epi32(extra,
-                                     _mm256_madd_epi16(r->pair[i][h], kern_spread32(in.pairs + 2 * i)));
-        if (offset)
-            dot = _mm256_sub_epi32(dot, _mm256_mullo_epi32(extra, _mm256_set1_epi32(offset)));
-    }
-    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(r->d[h], da), acc);
-    if (kern_has_min(type))
-        acc = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(extra), _mm256_mul_ps(r->m[h], da), acc);
-    return acc;
+    const int16_t *sum = a->sum + 16 * ((size_t)t * (size_t)(a->k / KERN_SUPER) + (size_t)b);
+    if (kern_sub_columns(type) == 16)
+        return sum;
+    _mm_store_si128((void *)wide, _mm_hadd_epi16(kern_load128(sum), kern_load128(sum + 8)));
+    return wide;
 }
 
-// One token, 32 columns: codes go from the packed block straight into the products.
-KERN_INLINE __m256i piece_one(int type, const uint8_t *p, int s, int h, const ready *r, const int8_t *q,
-                              __m256i dot)
+// ---- A token alone -----------------------------------------------------------------------------------------
+
+// dot += four pieces of 32 columns from s on: their codes lie in the same bytes, and go from there straight into the
+// products. `bias` as in kern_avx2_acts, for one token.
+KERN_INLINE void dot_alone(int type, const uint8_t *p, int s, const ready *r, const int8_t *q,
+                           const int32_t *bias, __m256i *dot)
 {
-    const int groups = groups_of(type), sub = kern_sub_columns(type);
-    __m256i part = _mm256_setzero_si256();
+    const int groups = kern_plane_groups(type), sub = kern_sub_columns(type) / 4;
+    __m256i part[4][2];
     KERN_UNROLL
     for (int g = 0; g < 8; g++) {
-        __m256i u = kern_codes_b256_avx2(type, p, s, g, h), x = kern_spread32(q + 32 * s + 4 * g);
-        __m256i scale = r->scale[(32 * s + 4 * g) / sub][h];
-        if (kern_code_max(type) > 63) {
-            u = _mm256_xor_si256(u, _mm256_set1_epi8((char)0x80));
-            x = _mm256_maddubs_epi16(_mm256_abs_epi8(u), _mm256_sign_epi8(x, u));
-            dot = _mm256_add_epi32(dot, _mm256_madd_epi16(x, scale));
-            continue;
-        }
-        x = _mm256_maddubs_epi16(u, x);
-        part = g % groups == 0 ? x : _mm256_add_epi16(part, x);
-        if ((g + 1) % groups == 0)
-            dot = _mm256_add_epi32(dot, _mm256_madd_epi16(part, scale));
-    }
-    return dot;
-}
-
-KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, int panel, int t, float *y)
-{
-    __m256 acc[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
-    for (int b = 0; b < w->k / KERN_SUPER; b++, p += kern_packed_block_bytes(type)) {
-        kern_prefetch_stream(p, kern_packed_block_bytes(type));
-        _Alignas(16) int16_t wide[8];
-        token in = token_at(type, a, t, b, wide);
-        ready r;
-        prepare(type, false, p, &r);
-        for (int h = 0; h < 2; h++) {
-            __m256i dot = _mm256_setzero_si256();
-            // Pieces 4 apart differ only in addresses: in a loop of 4 every shift is a constant.
-            for (int s = 0; s < 8; s += 4)
-                KERN_UNROLL
-            for (int i = 0; i < 4; i++)
-                dot = piece_one(type, p, s + i, h, &r, in.q, dot);
-            acc[h] = fold(type, false, dot, &r, h, in, acc[h]);
-        }
-    }
-    kern_store_panel(y, w->n - panel * KERN_PANEL, acc[0], acc[1]);
-}
-
-// Unpacks a block's codes to [plane][64 groups][64].
-KERN_INLINE void flatten(int type, const uint8_t *p, uint8_t *out)
-{
-    const __m256i low = _mm256_set1_epi8(15);
-    for (int s = 0; s < 8; s += 4)
-        for (int g = 0; g < 8; g++)
-            for (int h = 0; h < 2; h++)
-                KERN_UNROLL
-    for (int i = 0; i < 4; i++) {
-        __m256i u = kern_codes_b256_avx2(type, p, s + i, g, h);
-        uint8_t *to = out + 512 * (s + i) + 64 * g + 32 * h;
-        if (kern_code_max(type) > 63) {
-            _mm256_store_si256((void *)(to + 4096), _mm256_and_si256(_mm256_srli_epi16(u, 4), low));
-            u = _mm256_and_si256(u, low);
-        }
-        _mm256_store_si256((void *)to, u);
-    }
-}
-
-// dot[t][h] += 32 columns of flat codes times activations times the scales of their sub-blocks. Both halves of the
-// rows together, so that spreading an activation serves two products.
-KERN_INLINE void dot_plane(int type, const uint8_t *codes, int s, const __m256i (*scale)[2], const token *in,
-                           __m256i (*dot)[2])
-{
-    const int groups = groups_of(type), sub = kern_sub_columns(type);
-    __m256i part[T][2];
-    KERN_UNROLL
-    for (int g = 0; g < 8; g++) {
-        const uint8_t *at = codes + 512 * s + 64 * g;
-        __m256i u[2] = {kern_load256(at), kern_load256(at + 32)};
+        kern_prefetch_part(p, (size_t)kern_packed_block_bytes(type), 2 * s + g, 16);
+        KERN_HERE();
         KERN_UNROLL
-        for (int t = 0; t < T; t++) {
-            __m256i q = kern_spread32(in[t].q + 32 * s + 4 * g);
+        for (int i = 0; i < 4; i++) {
+            __m256i x = kern_spread32(q + 32 * (s + i) + 4 * g);
             KERN_UNROLL
             for (int h = 0; h < 2; h++) {
-                __m256i x = _mm256_maddubs_epi16(u[h], q);
-                part[t][h] = g % groups == 0 ? x : _mm256_add_epi16(part[t][h], x);
-                KERN_PIN(part[t][h]);
+                __m256i u = kern_codes_b256_avx2(type, p, s + i, g, h);
+                __m256i by = r->scale[8 * (s + i) / sub + g / sub][h];
+                if (kern_planes(type) == 2) {
+                    u = _mm256_xor_si256(u, _mm256_set1_epi8((char)0x80));
+                    __m256i z = _mm256_maddubs_epi16(_mm256_abs_epi8(u), _mm256_sign_epi8(x, u));
+                    dot[h] = _mm256_add_epi32(dot[h], _mm256_madd_epi16(z, by));
+                    continue;
+                }
+                __m256i z = _mm256_maddubs_epi16(u, x);
+                if (kern_code_offset(type) && g % sub == 0)
+                    part[i][h] = _mm256_add_epi16(_mm256_set1_epi32(bias[2 * (s + i) + g / sub]), z);
+                else
+                    part[i][h] = g % groups == 0 ? z : _mm256_add_epi16(part[i][h], z);
+                KERN_PIN(part[i][h]);
                 if ((g + 1) % groups == 0)
-                    dot[t][h] = _mm256_add_epi32(
-                        dot[t][h], _mm256_madd_epi16(part[t][h], scale[32 / sub * s + 4 * g / sub][h]));
+                    dot[h] = _mm256_add_epi32(dot[h], _mm256_madd_epi16(part[i][h], by));
             }
         }
     }
 }
 
-// One flat block against a tile of tokens.
-KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const token *in,
+// One token times a few panels, `apart` from one another, a block of each in turn: memory delivers several streams faster
+// than one.
+KERN_INLINE void panels_alone(int type, const kern_weight *w, const kern_act *a, int panel, int panels,
+                              int apart, int t, float *y)
+{
+    __m256 acc[KERN_AVX2_STREAMS][2];
+    for (int i = 0; i < panels; i++)
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    const int8_t *q = a->q + (size_t)t * a->ldq;
+    const float *d = a->d + (size_t)t * (size_t)(a->k / KERN_SUPER);
+    const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
+    for (int b = 0; b < w->k / KERN_SUPER; b++, p += kern_packed_block_bytes(type), q += KERN_SUPER) {
+        _Alignas(16) int16_t wide[8];
+        _Alignas(32) int32_t bias[16];
+        const int16_t *sums = sums_of(type, a, t, b, wide);
+        if (kern_code_offset(type) && kern_planes(type) == 1)
+            for (int s = 0; s < 8; s++) {
+                __m256i x = kern_bias_avx2(type, kern_load256(q + 32 * s));
+                bias[2 * s] = _mm256_extract_epi32(x, 0);
+                bias[2 * s + 1] = _mm256_extract_epi32(x, 4);
+            }
+        for (int i = 0; i < panels; i++) {
+            const uint8_t *block = p + (size_t)i * (size_t)apart * w->panel_bytes;
+            __m256i dot[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+            ready r;
+            prepare(type, false, block, &r);
+            KERN_UNROLL
+            for (int s = 0; s < 8; s += 4)
+                dot_alone(type, block, s, &r, q, bias, dot);
+            acc[i][0] = fold(type, dot[0], &r, 0, d[b], sums, acc[i][0]);
+            acc[i][1] = fold(type, dot[1], &r, 1, d[b], sums, acc[i][1]);
+        }
+    }
+    for (int i = 0; i < panels; i++)
+        kern_store_panel(y + i * apart * KERN_PANEL, w->n - (panel + i * apart) * KERN_PANEL, acc[i][0],
+                         acc[i][1]);
+}
+
+// ---- Many tokens -------------------------------------------------------------------------------------------
+
+// A block of some panels' activations: kern_avx2_acts, and what only super-blocks need.
+typedef struct batch {
+    kern_avx2_acts acts;
+    _Alignas(16) int16_t sums[KERN_AVX2_BATCH][16];
+    float d[KERN_AVX2_BATCH];
+} batch;
+
+KERN_INLINE void gather(int type, const kern_act *a, int t0, int tokens, int b, batch *out)
+{
+    kern_gather_acts(type, a, t0, tokens, KERN_SUPER * b, KERN_SUPER, &out->acts);
+    for (int i = 0; i < KERN_ROUND_TILE(tokens); i++) {
+        const int t = t0 + MIN(i, tokens - 1);
+        out->d[i] = a->d[(size_t)t * (size_t)(a->k / KERN_SUPER) + (size_t)b];
+        if (kern_has_min(type)) {
+            const int16_t *sums = sums_of(type, a, t, b, out->sums[i]);
+            if (sums != out->sums[i])
+                memcpy(out->sums[i], sums, sizeof out->sums[i]);
+        }
+    }
+}
+
+// One flat block against a tile of tokens, the first of which is t.
+KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const batch *in, int t,
                            float (*sums)[KERN_PANEL])
 {
+    const int offset = kern_code_offset(type), planes = kern_planes(type), sub = 32 / kern_sub_columns(type);
+    const int16_t(*bias)[T][2] = in->acts.bias[t / T];
     __m256i dot[T][2];
     KERN_UNROLL
-    for (int t = 0; t < T; t++)
-        dot[t][0] = dot[t][1] = _mm256_setzero_si256();
+    for (int i = 0; i < T; i++)
+        dot[i][0] = dot[i][1] = _mm256_setzero_si256();
     for (int s = 0; s < 8; s++) {
-        dot_plane(type, codes, s, r->scale, in, dot);
-        if (kern_code_max(type) > 63)
-            dot_plane(type, codes + 4096, s, r->scale16, in, dot);
+        const int8_t *q = in->acts.q[t / T][s];
+        kern_dot_plane(type, codes + 512 * s, q, offset && planes == 1 ? bias + 2 * s : NULL,
+                       r->scale + sub * s, dot);
+        if (planes == 2)
+            kern_dot_plane(type, codes + 4096 + 512 * s, q, offset ? bias + 2 * s : NULL, r->scale16 + s,
+                           dot);
     }
     KERN_UNROLL
-    for (int t = 0; t < T; t++)
+    for (int i = 0; i < T; i++)
         KERN_UNROLL
     for (int h = 0; h < 2; h++) {
-        float *sum = sums[t] + 8 * h;
-        _mm256_store_ps(sum, fold(type, true, dot[t][h], r, h, in[t], _mm256_load_ps(sum)));
+        float *sum = sums[t + i] + 8 * h;
+        _mm256_store_ps(sum, fold(type, dot[i][h], r, h, in->d[t + i], in->sums[t + i], _mm256_load_ps(sum)));
     }
 }
 
-// Many tokens: a block's codes are unpacked once into L1. A tile that lacks tokens repeats the last one, into sums
-// no one reads.
-KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens,
-                            float *y, size_t ldy)
+// Up to KERN_AVX2_PANELS panels from `panel` on.
+KERN_INLINE void panels_many(int type, const kern_weight *w, const kern_act *a, int panel, int panels, int t0,
+                             int tokens, float *y, size_t ldy)
 {
-    _Alignas(32) float sums[KERN_AVX2_BATCH + T][KERN_PANEL];
+    _Alignas(32) float sums[KERN_AVX2_PANELS][KERN_AVX2_BATCH][KERN_PANEL];
     _Alignas(32) uint8_t codes[2 * 4096];
-    memset(sums, 0, (size_t)(tokens + T) * sizeof sums[0]);
+    batch in;
+    memset(sums, 0, (size_t)panels * sizeof sums[0]);
     const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
     for (int b = 0; b < w->k / KERN_SUPER; b++, p += kern_packed_block_bytes(type)) {
-        ready r;
-        prepare(type, true, p, &r);
-        flatten(type, p, codes);
-        for (int t = 0; t < tokens; t += T) {
-            _Alignas(16) int16_t wide[T][8];
-            token in[T];
-            KERN_UNROLL
-            for (int i = 0; i < T; i++)
-                in[i] = token_at(type, a, t0 + (t + i < tokens ? t + i : tokens - 1), b, wide[i]);
-            flat_tile(type, codes, &r, in, sums + t);
+        gather(type, a, t0, tokens, b, &in);
+        for (int i = 0; i < panels; i++) {
+            const uint8_t *block = p + (size_t)i * w->panel_bytes;
+            ready r;
+            prepare(type, true, block, &r);
+            for (int s = 0; s < 8; s += 4)
+                KERN_UNROLL
+            for (int j = 0; j < 4; j++)
+                kern_flatten(type, block, s + j, codes + 512 * (s + j), 4096);
+            for (int t = 0; t < tokens; t += T)
+                flat_tile(type, codes, &r, &in, t, sums[i]);
         }
     }
-    for (int t = 0; t < tokens; t++)
-        kern_store_panel(y + (size_t)t * ldy, w->n - panel * KERN_PANEL, _mm256_load_ps(sums[t]),
-                         _mm256_load_ps(sums[t] + 8));
+    kern_store_panels(w, panel, panels, tokens, sums, y, ldy);
 }
 
-KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
-                        float *y, size_t ldy)
-{
-    for (int p = p0; p < p1; p++)
-        for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {
-            int tokens = t1 - t < KERN_AVX2_BATCH ? t1 - t : KERN_AVX2_BATCH;
-            float *out = y + (size_t)t * ldy + (size_t)p * KERN_PANEL;
-            int rest = tokens % T <= alone(type) ? tokens % T : 0;
-            if (tokens > rest)
-                panel_many(type, w, a, p, t, tokens - rest, out, ldy);
-            for (int i = tokens - rest; i < tokens; i++)
-                panel_one(type, w, a, p, t + i, out + (size_t)i * ldy);
-        }
-}
-
-#define MATMUL(name, type)                                                                             \
-    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
-                              float *y, size_t ldy)                                                    \
-    {                                                                                                  \
-        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                    \
-    }
-MATMUL(q2_k, QT_Q2_K)
-MATMUL(q3_k, QT_Q3_K)
-MATMUL(q4_k, QT_Q4_K)
-MATMUL(q5_k, QT_Q5_K)
-MATMUL(q6_k, QT_Q6_K)
-MATMUL(iq4_xs, QT_IQ4_XS)
+KERN_AVX2_MATMUL(q2_k, QT_Q2_K)
+KERN_AVX2_MATMUL(q3_k, QT_Q3_K)
+KERN_AVX2_MATMUL(q4_k, QT_Q4_K)
+KERN_AVX2_MATMUL(q5_k, QT_Q5_K)
+KERN_AVX2_MATMUL(q6_k, QT_Q6_K)
+KERN_AVX2_MATMUL(iq4_xs, QT_IQ4_XS)
 
 void kern_avx2_fill_b256(kern_table *t)
 {

@@ -1,210 +1,185 @@
-// Matrix products with weights in blocks of 32 columns, on AVX2.
-//
-// One vector holds 4 columns of 8 rows; vpmaddubsw multiplies its unsigned codes by the token's 4 activations,
-// spread to all lanes, and adds pairs into int16. Codes of at most 63 leave room to add several groups of columns
-// before widening: `groups` below. Codes of 8 bits (Q8_0, IQ4_NL) do not: a token alone takes them signed
-// (|w| times q with w's sign), many tokens take them as two planes of 4 bits, which is one instruction less.
+// Matrix products with weights in blocks of 32 columns, on AVX2: the products of avx2_tile.h. Each block has scales of its
+// own, so its integer sums become part of the float sums at once. Codes of 8 bits (Q8_0, IQ4_NL) a token alone takes
+// signed (|w| times q with w's sign), many tokens take them as two planes of 4 bits, which is one instruction less.
 #include "kern/x86/avx2.h"
 
-enum { T = 4 };  // tokens a tile: 8 sums, 2 registers of codes, an activation and a product fit in 16
+enum { T = KERN_AVX2_TILE };
 
 // Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
 // of 4 costs as much as 2.9 single tokens of Q4_0, 2.5 of Q5_0, 3.2 of Q8_0, 4.3 of IQ4_NL.
 KERN_INLINE int alone(int type)
 {
-    return kern_code_max(type) > 63 ? 3 : 2;
+    return kern_planes(type) == 2 ? 3 : 2;
 }
 
-// How many groups of 4 columns may be summed in int16: 2 * 127 * max * groups <= 32767.
-KERN_INLINE int groups_of(int max)
+// The scales of a block.
+typedef struct ready {
+    __m256 d[2], m[2];
+} ready;
+
+KERN_INLINE ready prepare(int type, const uint8_t *p)
 {
-    return max <= 15 ? 8 : max <= 31 ? 4 : 2;
+    ready r;
+    KERN_UNROLL
+    for (int h = 0; h < 2; h++) {
+        r.d[h] = kern_d_avx2(type, p, h);
+        r.m[h] = kern_has_min(type) ? kern_m_avx2(p, h) : _mm256_setzero_ps();
+    }
+    return r;
 }
 
-typedef struct token {
-    const int8_t *q;
-    float d;
-    int sum;
-} token;
-
-KERN_INLINE token token_at(const kern_act *a, int t, int b)
+// The integer sums of 8 rows become part of the float sum. sum: of the activations.
+KERN_INLINE __m256 fold(int type, __m256i dot, const ready *r, int h, float scale, float sum, __m256 acc)
 {
-    size_t at = (size_t)t * (size_t)(a->k / 32) + (size_t)b;
-    return (token){a->q + (size_t)t * a->ldq + 32 * (size_t)b, a->d[at], a->sum[at]};
-}
-
-// The integer sums of 8 rows become part of the float sum.
-KERN_INLINE __m256 fold(int type, __m256i dot, int offset, __m256 d, __m256 m, token in, __m256 acc)
-{
-    __m256 da = _mm256_set1_ps(in.d);
-    if (offset)
-        dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(offset * in.sum));
-    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(d, da), acc);
+    __m256 d = _mm256_set1_ps(scale);
+    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(r->d[h], d), acc);
     if (kern_has_min(type))
-        acc = _mm256_fmadd_ps(_mm256_set1_ps((float)in.sum), _mm256_mul_ps(m, da), acc);
+        acc = _mm256_fmadd_ps(_mm256_set1_ps(sum), _mm256_mul_ps(r->m[h], d), acc);
     return acc;
 }
 
-KERN_INLINE __m256 min_at(int type, const uint8_t *p, int h)
-{
-    return kern_has_min(type) ? kern_m_avx2(p, h) : _mm256_setzero_ps();
-}
+// ---- A token alone -----------------------------------------------------------------------------------------
 
-// One token: codes go from the packed block straight into the products.
-KERN_INLINE __m256 block_one(int type, const uint8_t *p, int h, token in, __m256 acc)
+// Codes go from the packed block straight into the products.
+KERN_INLINE void dot_alone(int type, const uint8_t *p, const int8_t *q, __m256i bias, __m256i *dot)
 {
-    const int groups = groups_of(kern_code_max(type));
+    const int groups = kern_plane_groups(type);
     const __m256i ones = _mm256_set1_epi16(1);
-    __m256i dot = _mm256_setzero_si256(), part = dot;
+    __m256i part[2];
+    dot[0] = dot[1] = _mm256_setzero_si256();
     KERN_UNROLL
     for (int g = 0; g < 8; g++) {
-        __m256i u = kern_codes_b32_avx2(type, p, g, h), q = kern_spread32(in.q + 4 * g);
-        if (kern_code_max(type) > 63) {
-            u = _mm256_xor_si256(u, _mm256_set1_epi8((char)0x80));
-            __m256i x = _mm256_maddubs_epi16(_mm256_abs_epi8(u), _mm256_sign_epi8(q, u));
-            dot = _mm256_add_epi32(dot, _mm256_madd_epi16(x, ones));
-            continue;
+        __m256i x = kern_spread32(q + 4 * g);
+        KERN_UNROLL
+        for (int h = 0; h < 2; h++) {
+            __m256i u = kern_codes_b32_avx2(type, p, g, h);
+            if (kern_planes(type) == 2) {
+                u = _mm256_xor_si256(u, _mm256_set1_epi8((char)0x80));
+                __m256i z = _mm256_maddubs_epi16(_mm256_abs_epi8(u), _mm256_sign_epi8(x, u));
+                dot[h] = _mm256_add_epi32(dot[h], _mm256_madd_epi16(z, ones));
+                continue;
+            }
+            __m256i z = _mm256_maddubs_epi16(u, x);
+            if (kern_code_offset(type) && g == 0)
+                part[h] = _mm256_add_epi16(bias, z);
+            else
+                part[h] = g % groups == 0 ? z : _mm256_add_epi16(part[h], z);
+            KERN_PIN(part[h]);
+            if ((g + 1) % groups == 0)
+                dot[h] = _mm256_add_epi32(dot[h], _mm256_madd_epi16(part[h], ones));
         }
-        __m256i x = _mm256_maddubs_epi16(u, q);
-        part = g % groups == 0 ? x : _mm256_add_epi16(part, x);
-        if ((g + 1) % groups == 0)
-            dot = _mm256_add_epi32(dot, _mm256_madd_epi16(part, ones));
     }
-    int offset = kern_code_max(type) > 63 ? 0 : kern_code_offset(type);
-    return fold(type, dot, offset, kern_d_avx2(type, p, h), min_at(type, p, h), in, acc);
 }
 
-KERN_INLINE void panel_one(int type, const kern_weight *w, const kern_act *a, int panel, int t, float *y)
+// One token times a few panels, `apart` from one another, a block of each in turn: memory delivers several streams faster
+// than one.
+KERN_INLINE void panels_alone(int type, const kern_weight *w, const kern_act *a, int panel, int panels,
+                              int apart, int t, float *y)
 {
-    __m256 acc0 = _mm256_setzero_ps(), acc1 = acc0;
+    __m256 acc[KERN_AVX2_STREAMS][2];
+    for (int i = 0; i < panels; i++)
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    const int8_t *q = a->q + (size_t)t * a->ldq;
+    const size_t at = (size_t)t * (size_t)(a->k / 32);
     const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
-    for (int b = 0; b < w->k / 32; b++, p += kern_packed_block_bytes(type)) {
-        kern_prefetch_stream(p, kern_packed_block_bytes(type));
-        token in = token_at(a, t, b);
-        acc0 = block_one(type, p, 0, in, acc0);
-        acc1 = block_one(type, p, 1, in, acc1);
-    }
-    kern_store_panel(y, w->n - panel * KERN_PANEL, acc0, acc1);
-}
-
-// Unpacks a block's codes to [plane][group][64]: one plane, or for 8-bit codes their low and high nibbles as two.
-KERN_INLINE void flatten(int type, const uint8_t *p, uint8_t *out)
-{
-    const __m256i low = _mm256_set1_epi8(15);
-    for (int h = 0; h < 2; h++)
-        KERN_UNROLL
-    for (int g = 0; g < 8; g++) {
-        __m256i u = kern_codes_b32_avx2(type, p, g, h);
-        uint8_t *to = out + 64 * g + 32 * h;
-        if (kern_code_max(type) > 63) {
-            _mm256_store_si256((void *)(to + 512), _mm256_and_si256(_mm256_srli_epi16(u, 4), low));
-            u = _mm256_and_si256(u, low);
+    for (int b = 0; b < w->k / 32; b++, p += kern_packed_block_bytes(type), q += 32) {
+        const float d = a->d[at + (size_t)b], sum = (float)a->sum[at + (size_t)b];
+        __m256i bias = _mm256_setzero_si256();
+        if (kern_code_offset(type) && kern_planes(type) == 1)
+            bias = kern_first32(kern_bias_avx2(type, kern_load256(q)));
+        for (int i = 0; i < panels; i++) {
+            const uint8_t *block = p + (size_t)i * (size_t)apart * w->panel_bytes;
+            const ready r = prepare(type, block);
+            __m256i dot[2];
+            kern_prefetch_stream(block, kern_packed_block_bytes(type));
+            dot_alone(type, block, q, bias, dot);
+            acc[i][0] = fold(type, dot[0], &r, 0, d, sum, acc[i][0]);
+            acc[i][1] = fold(type, dot[1], &r, 1, d, sum, acc[i][1]);
         }
-        _mm256_store_si256((void *)to, u);
+    }
+    for (int i = 0; i < panels; i++)
+        kern_store_panel(y + i * apart * KERN_PANEL, w->n - (panel + i * apart) * KERN_PANEL, acc[i][0],
+                         acc[i][1]);
+}
+
+// ---- Many tokens -------------------------------------------------------------------------------------------
+
+// Up to 8 blocks of some panels' activations: kern_avx2_acts, and what only blocks of 32 need.
+typedef struct batch {
+    kern_avx2_acts acts;
+    float d[8][KERN_AVX2_BATCH], sum[8][KERN_AVX2_BATCH];
+} batch;
+
+KERN_INLINE void gather(int type, const kern_act *a, int t0, int tokens, int b, int blocks, batch *out)
+{
+    kern_gather_acts(type, a, t0, tokens, 32 * b, 32 * blocks, &out->acts);
+    for (int i = 0; i < KERN_ROUND_TILE(tokens); i++) {
+        const size_t at = (size_t)(t0 + MIN(i, tokens - 1)) * (size_t)(a->k / 32) + (size_t)b;
+        for (int s = 0; s < blocks; s++) {
+            out->d[s][i] = a->d[at + (size_t)s];
+            out->sum[s][i] = (float)a->sum[at + (size_t)s];
+        }
     }
 }
 
-// dot[t][h] += one plane of flat codes times activations, `times` each. Both halves of the rows together, so that
-// spreading an activation serves two products.
-KERN_INLINE void dot_plane(const uint8_t *codes, int groups, int times, const token *in, __m256i (*dot)[2])
+// One flat block, the s-th of the batch, against a tile of tokens, the first of which is t.
+KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const batch *in, int s, int t,
+                           float (*sums)[KERN_PANEL])
 {
-    const __m256i by = _mm256_set1_epi16((short)times);
-    __m256i part[T][2];
+    const __m256i by[2][2] = {{_mm256_set1_epi16(1), _mm256_set1_epi16(1)},
+                              {_mm256_set1_epi16(16), _mm256_set1_epi16(16)}};
+    const int offset = kern_code_offset(type), planes = kern_planes(type);
+    const int16_t(*bias)[T][2] = in->acts.bias[t / T] + 2 * s;
+    const int8_t *q = in->acts.q[t / T][s];
+    __m256i dot[T][2];
     KERN_UNROLL
-    for (int g = 0; g < 8; g++) {
-        __m256i u[2] = {kern_load256(codes + 64 * g), kern_load256(codes + 64 * g + 32)};
+    for (int i = 0; i < T; i++)
+        dot[i][0] = dot[i][1] = _mm256_setzero_si256();
+    kern_dot_plane(type, codes, q, offset && planes == 1 ? bias : NULL, by, dot);
+    if (planes == 2)
+        kern_dot_plane(type, codes + 512, q, offset ? bias : NULL, by + 1, dot);
+    KERN_UNROLL
+    for (int i = 0; i < T; i++)
         KERN_UNROLL
-        for (int t = 0; t < T; t++) {
-            __m256i q = kern_spread32(in[t].q + 4 * g);
-            KERN_UNROLL
-            for (int h = 0; h < 2; h++) {
-                __m256i x = _mm256_maddubs_epi16(u[h], q);
-                part[t][h] = g % groups == 0 ? x : _mm256_add_epi16(part[t][h], x);
-                KERN_PIN(part[t][h]);
-                if ((g + 1) % groups == 0)
-                    dot[t][h] = _mm256_add_epi32(dot[t][h], _mm256_madd_epi16(part[t][h], by));
+    for (int h = 0; h < 2; h++) {
+        float *sum = sums[t + i] + 8 * h;
+        _mm256_store_ps(sum,
+                        fold(type, dot[i][h], r, h, in->d[s][t + i], in->sum[s][t + i], _mm256_load_ps(sum)));
+    }
+}
+
+// Up to KERN_AVX2_PANELS panels from `panel` on.
+KERN_INLINE void panels_many(int type, const kern_weight *w, const kern_act *a, int panel, int panels, int t0,
+                             int tokens, float *y, size_t ldy)
+{
+    _Alignas(32) float sums[KERN_AVX2_PANELS][KERN_AVX2_BATCH][KERN_PANEL];
+    _Alignas(32) uint8_t codes[2 * 512];
+    batch in;
+    memset(sums, 0, (size_t)panels * sizeof sums[0]);
+    for (int b = 0; b < w->k / 32; b += 8) {
+        const int blocks = MIN(8, w->k / 32 - b);
+        gather(type, a, t0, tokens, b, blocks, &in);
+        for (int i = 0; i < panels; i++) {
+            const uint8_t *p = w->data + (size_t)(panel + i) * w->panel_bytes +
+                               (size_t)b * (size_t)kern_packed_block_bytes(type);
+            for (int s = 0; s < blocks; s++, p += kern_packed_block_bytes(type)) {
+                const ready r = prepare(type, p);
+                kern_flatten(type, p, 0, codes, 512);
+                for (int t = 0; t < tokens; t += T)
+                    flat_tile(type, codes, &r, &in, s, t, sums[i]);
             }
         }
     }
+    kern_store_panels(w, panel, panels, tokens, sums, y, ldy);
 }
 
-// One flat block against a tile of tokens.
-KERN_INLINE void flat_tile(int type, const uint8_t *codes, const __m256 *d, const __m256 *m, const token *in,
-                           float (*sums)[KERN_PANEL])
-{
-    const bool planes = kern_code_max(type) > 63;
-    const int groups = groups_of(planes ? 15 : kern_code_max(type));
-    __m256i dot[T][2];
-    KERN_UNROLL
-    for (int t = 0; t < T; t++)
-        dot[t][0] = dot[t][1] = _mm256_setzero_si256();
-    dot_plane(codes, groups, 1, in, dot);
-    if (planes)
-        dot_plane(codes + 512, groups, 16, in, dot);
-    KERN_UNROLL
-    for (int t = 0; t < T; t++)
-        KERN_UNROLL
-    for (int h = 0; h < 2; h++) {
-        float *sum = sums[t] + 8 * h;
-        _mm256_store_ps(
-            sum, fold(type, dot[t][h], kern_code_offset(type), d[h], m[h], in[t], _mm256_load_ps(sum)));
-    }
-}
-
-// Many tokens: a block's codes are unpacked once into L1. A tile that lacks tokens repeats the last one, into sums
-// no one reads.
-KERN_INLINE void panel_many(int type, const kern_weight *w, const kern_act *a, int panel, int t0, int tokens,
-                            float *y, size_t ldy)
-{
-    _Alignas(32) float sums[KERN_AVX2_BATCH + T][KERN_PANEL];
-    _Alignas(32) uint8_t codes[2 * 512];
-    memset(sums, 0, (size_t)(tokens + T) * sizeof sums[0]);
-    const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
-    for (int b = 0; b < w->k / 32; b++, p += kern_packed_block_bytes(type)) {
-        __m256 d[2] = {kern_d_avx2(type, p, 0), kern_d_avx2(type, p, 1)};
-        __m256 m[2] = {min_at(type, p, 0), min_at(type, p, 1)};
-        flatten(type, p, codes);
-        for (int t = 0; t < tokens; t += T) {
-            token in[T];
-            KERN_UNROLL
-            for (int i = 0; i < T; i++)
-                in[i] = token_at(a, t0 + (t + i < tokens ? t + i : tokens - 1), b);
-            flat_tile(type, codes, d, m, in, sums + t);
-        }
-    }
-    for (int t = 0; t < tokens; t++)
-        kern_store_panel(y + (size_t)t * ldy, w->n - panel * KERN_PANEL, _mm256_load_ps(sums[t]),
-                         _mm256_load_ps(sums[t] + 8));
-}
-
-KERN_INLINE void matmul(int type, const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1,
-                        float *y, size_t ldy)
-{
-    for (int p = p0; p < p1; p++)
-        for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {
-            int tokens = t1 - t < KERN_AVX2_BATCH ? t1 - t : KERN_AVX2_BATCH;
-            float *out = y + (size_t)t * ldy + (size_t)p * KERN_PANEL;
-            int rest = tokens % T <= alone(type) ? tokens % T : 0;
-            if (tokens > rest)
-                panel_many(type, w, a, p, t, tokens - rest, out, ldy);
-            for (int i = tokens - rest; i < tokens; i++)
-                panel_one(type, w, a, p, t + i, out + (size_t)i * ldy);
-        }
-}
-
-#define MATMUL(name, type)                                                                             \
-    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
-                              float *y, size_t ldy)                                                    \
-    {                                                                                                  \
-        matmul(type, w, a, t0, t1, p0, p1, y, ldy);                                                    \
-    }
-MATMUL(q4_0, QT_Q4_0)
-MATMUL(q4_1, QT_Q4_1)
-MATMUL(q5_0, QT_Q5_0)
-MATMUL(q5_1, QT_Q5_1)
-MATMUL(q8_0, QT_Q8_0)
-MATMUL(iq4_nl, QT_IQ4_NL)
-MATMUL(mxfp4, QT_MXFP4)
+KERN_AVX2_MATMUL(q4_0, QT_Q4_0)
+KERN_AVX2_MATMUL(q4_1, QT_Q4_1)
+KERN_AVX2_MATMUL(q5_0, QT_Q5_0)
+KERN_AVX2_MATMUL(q5_1, QT_Q5_1)
+KERN_AVX2_MATMUL(q8_0, QT_Q8_0)
+KERN_AVX2_MATMUL(iq4_nl, QT_IQ4_NL)
+KERN_AVX2_MATMUL(mxfp4, QT_MXFP4)
 
 void kern_avx2_fill_b32(kern_table *t)
 {

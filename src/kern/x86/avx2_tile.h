@@ -1,0 +1,197 @@
+// Many tokens against panels of quantized weights, on AVX2: what blocks of 32 columns and super-blocks share.
+//
+// Codes are unpacked once into L1 as planes of unsigned bytes and meet up to KERN_AVX2_BATCH tokens, whose activations
+// have been brought together first: rows a power of two apart would throw each other out of L1. vpmaddubsw multiplies 4
+// columns of 8 rows with a token's 4 activations and adds pairs into int16, which vpmaddwd adds up to int32 every few
+// groups. The sum of a span of columns in int16 may wrap on its way: it starts at -offset * sum(activations) of its two
+// columns in four, so that it ends as the sum of (code - offset) * activation, which fits.
+#ifndef KERN_X86_AVX2_TILE_H
+#define KERN_X86_AVX2_TILE_H
+
+#include "base/check.h"
+#include "kern/x86/unpack_avx2.h"
+
+enum {
+    // Tokens whose running sums wait in L1 while a block's codes meet them all.
+    KERN_AVX2_BATCH = 64,
+    KERN_AVX2_TILE = 4,     // tokens a tile: 8 sums, 2 registers of codes, an activation and a product
+    KERN_AVX2_PANELS = 8,   // that read activations once brought together
+    KERN_AVX2_STREAMS = 2,  // panels that a token alone meets at once
+};
+#define KERN_ROUND_TILE(tokens) (((tokens) + KERN_AVX2_TILE - 1) / KERN_AVX2_TILE * KERN_AVX2_TILE)
+
+// Up to KERN_AVX2_BATCH tokens of up to KERN_SUPER columns, in pieces of 32. A tile that lacks tokens repeats the last
+// one, into sums no one reads.
+typedef struct kern_avx2_acts {
+    // Group g of a piece's token t at 32 * (g % 4) + 16 * (g / 4) + 4 * t.
+    _Alignas(32) int8_t q[KERN_AVX2_BATCH / KERN_AVX2_TILE][8][32 * KERN_AVX2_TILE];
+    // -offset * sum of columns 4i, 4i+1 and of 4i+2, 4i+3 of each 16 columns, or of 32 at every other place.
+    int16_t bias[KERN_AVX2_BATCH / KERN_AVX2_TILE][16][KERN_AVX2_TILE][2];
+} kern_avx2_acts;
+
+// The largest code of one plane.
+KERN_INLINE int kern_plane_max(int type)
+{
+    return kern_code_max(type) > 63 ? 15 : kern_code_max(type);
+}
+
+// Planes that 8-bit codes go as.
+KERN_INLINE int kern_planes(int type)
+{
+    return kern_code_max(type) > 63 ? 2 : 1;
+}
+
+// What the last plane's codes stand above the value.
+KERN_INLINE int kern_plane_offset(int type)
+{
+    return kern_code_max(type) > 63 ? kern_code_offset(type) / 16 : kern_code_offset(type);
+}
+
+// How many groups of 4 columns may be summed in int16: 2 * 127 * groups * |code - offset| <= 32767.
+KERN_INLINE int kern_plane_groups(int type)
+{
+    const int offset = kern_plane_offset(type), sub = kern_sub_columns(type) / 4;
+    const int most = offset ? MAX(offset, kern_plane_max(type) - offset) : kern_plane_max(type);
+    const int fit = most <= 16 ? 8 : most <= 32 ? 4 : 2;
+    return MIN(fit, sub);
+}
+
+// -offset * the sums that `bias` holds, of 32 activations: those of the first 16 in the low half.
+KERN_INLINE __m256i kern_bias_avx2(int type, __m256i q)
+{
+    __m256i x = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
+    x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0x4e));
+    x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0xb1));
+    if (kern_sub_columns(type) == 32)
+        x = _mm256_add_epi16(x, _mm256_permute2x128_si256(x, x, 1));
+    return _mm256_mullo_epi16(x, _mm256_set1_epi16((short)-kern_plane_offset(type)));
+}
+
+// The first 4 bytes to all lanes.
+KERN_INLINE __m256i kern_first32(__m256i x)
+{
+    return _mm256_broadcastd_epi32(_mm256_castsi256_si128(x));
+}
+
+// Brings columns [c, c + columns) of tokens [t0, t0 + tokens) together.
+KERN_INLINE void kern_gather_acts(int type, const kern_act *a, int t0, int tokens, int c, int columns,
+                                  kern_avx2_acts *out)
+{
+    for (int t = 0; t < tokens; t += KERN_AVX2_TILE)
+        for (int s = 0; s < columns / 32; s++) {
+            __m256i x[KERN_AVX2_TILE];
+            int8_t *to = out->q[t / KERN_AVX2_TILE][s];
+            KERN_UNROLL
+            for (int i = 0; i < KERN_AVX2_TILE; i++) {
+                size_t row = (size_t)(t0 + MIN(t + i, tokens - 1));
+                x[i] = kern_load256(a->q + row * a->ldq + (size_t)(c + 32 * s));
+                if (kern_code_offset(type)) {
+                    __m256i b = kern_bias_avx2(type, x[i]);
+                    int32_t low = _mm256_extract_epi32(b, 0), high = _mm256_extract_epi32(b, 4);
+                    memcpy(out->bias[t / KERN_AVX2_TILE][2 * s][i], &low, 4);
+                    memcpy(out->bias[t / KERN_AVX2_TILE][2 * s + 1][i], &high, 4);
+                }
+            }
+            __m256i ab = _mm256_unpacklo_epi32(x[0], x[1]), cd = _mm256_unpacklo_epi32(x[2], x[3]);
+            __m256i ef = _mm256_unpackhi_epi32(x[0], x[1]), gh = _mm256_unpackhi_epi32(x[2], x[3]);
+            _mm256_store_si256((void *)to, _mm256_unpacklo_epi64(ab, cd));
+            _mm256_store_si256((void *)(to + 32), _mm256_unpackhi_epi64(ab, cd));
+            _mm256_store_si256((void *)(to + 64), _mm256_unpacklo_epi64(ef, gh));
+            _mm256_store_si256((void *)(to + 96), _mm256_unpackhi_epi64(ef, gh));
+        }
+}
+
+// Unpacks 32 columns to [8 groups][64]; 8-bit codes to two planes of 4 bits, the second `apart` bytes on.
+KERN_INLINE void kern_flatten(int type, const uint8_t *p, int s, uint8_t *out, int apart)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    KERN_UNROLL
+    for (int g = 0; g < 8; g++)
+        KERN_UNROLL
+    for (int h = 0; h < 2; h++) {
+        __m256i u = kern_codes_avx2(type, p, s, g, h);
+        uint8_t *to = out + 64 * g + 32 * h;
+        if (kern_planes(type) == 2) {
+            _mm256_store_si256((void *)(to + apart), _mm256_and_si256(_mm256_srli_epi16(u, 4), low));
+            u = _mm256_and_si256(u, low);
+        }
+        _mm256_store_si256((void *)to, u);
+    }
+}
+
+// dot[t][h] += 32 columns of a plane times activations; sub-block i of the piece counts by[i]. `bias` is NULL or that of
+// the piece. Both halves of the rows together, so that spreading an activation serves two products.
+KERN_INLINE void kern_dot_plane(int type, const uint8_t *codes, const int8_t *q,
+                                const int16_t (*bias)[KERN_AVX2_TILE][2], const __m256i (*by)[2],
+                                __m256i (*dot)[2])
+{
+    const int groups = kern_plane_groups(type), sub = kern_sub_columns(type) / 4;
+    __m256i part[KERN_AVX2_TILE][2];
+    KERN_UNROLL
+    for (int g = 0; g < 8; g++) {
+        __m256i u[2] = {kern_load256(codes + 64 * g), kern_load256(codes + 64 * g + 32)};
+        KERN_UNROLL
+        for (int t = 0; t < KERN_AVX2_TILE; t++) {
+            __m256i x = kern_spread32(q + 32 * (g % 4) + 16 * (g / 4) + 4 * t);
+            __m256i start = bias && g % sub == 0 ? kern_spread32(bias[4 * g / 16][t])
+                                                 : _mm256_setzero_si256();
+            KERN_UNROLL
+            for (int h = 0; h < 2; h++) {
+                __m256i z = _mm256_maddubs_epi16(u[h], x);
+                if (bias && g % sub == 0)
+                    part[t][h] = _mm256_add_epi16(start, z);
+                else
+                    part[t][h] = g % groups == 0 ? z : _mm256_add_epi16(part[t][h], z);
+                KERN_PIN(part[t][h]);
+                if ((g + 1) % groups == 0)
+                    dot[t][h] = _mm256_add_epi32(dot[t][h], _mm256_madd_epi16(part[t][h], by[g / sub][h]));
+            }
+        }
+    }
+}
+
+// Writes up to 16 sums of one token into y, of a panel that has `rows` rows.
+KERN_INLINE void kern_store_panel(float *y, int rows, __m256 a, __m256 b)
+{
+    if (rows >= KERN_PANEL) {
+        _mm256_storeu_ps(y, a);
+        _mm256_storeu_ps(y + 8, b);
+        return;
+    }
+    float line[KERN_PANEL];
+    _mm256_storeu_ps(line, a);
+    _mm256_storeu_ps(line + 8, b);
+    memcpy(y, line, (size_t)rows * sizeof(float));
+}
+
+KERN_INLINE void kern_store_panels(const kern_weight *w, int panel, int panels, int tokens,
+                                   const float (*sums)[KERN_AVX2_BATCH][KERN_PANEL], float *y, size_t ldy)
+{
+    for (int i = 0; i < panels; i++)
+        for (int t = 0; t < tokens; t++)
+            kern_store_panel(y + (size_t)t * ldy + i * KERN_PANEL, w->n - (panel + i) * KERN_PANEL,
+                             _mm256_load_ps(sums[i][t]), _mm256_load_ps(sums[i][t] + 8));
+}
+
+// The product of a type in terms of the file's panels_many, panels_alone and alone.
+#define KERN_AVX2_MATMUL(name, type)                                                                   \
+    static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
+                              float *y, size_t ldy)                                                    \
+    {                                                                                                  \
+        for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {                                               \
+            const int all = MIN(t1 - t, KERN_AVX2_BATCH), over = all % KERN_AVX2_TILE;                 \
+            const int tokens = over <= alone(type) ? all - over : all;                                 \
+            for (int p = p0; tokens && p < p1; p += KERN_AVX2_PANELS)                                  \
+                panels_many(type, w, a, p, MIN(p1 - p, KERN_AVX2_PANELS), t, tokens,                   \
+                            y + (size_t)t * ldy + (size_t)p * KERN_PANEL, ldy);                        \
+            const int apart = (p1 - p0) / KERN_AVX2_STREAMS, rest = (p1 - p0) % KERN_AVX2_STREAMS;     \
+            for (int i = t + tokens; i < t + all; i++)                                                 \
+                for (int j = 0; j < apart + rest; j++) {                                               \
+                    const int p = j < apart ? p0 + j : p1 - rest + j - apart;                          \
+                    panels_alone(type, w, a, p, j < apart ? KERN_AVX2_STREAMS : 1, apart, i,           \
+                                 y + (size_t)i * ldy + (size_t)p * KERN_PANEL);                        \
+                }                                                                                      \
+        }                                                                                              \
+    }
+
+#endif
