@@ -46,7 +46,9 @@ typedef struct cli_options {
     // Of the store:
     const char *as;
     const char *model_name;  // of a model that was found in the store; NULL: a file
-    bool accept_license, partial;
+    bool accept_license, partial, allow_private, allow_http;
+    const char *sha256, *token_file, *proxy;
+    int piece_kb, patience;
     // Of `serve`:
     const char *models[CLI_MODELS];
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;

@@ -86,9 +86,11 @@ const cli_command cli_commands[] = {
      "Runs the model over the text of --file in windows of --ctx tokens (default 512) and writes what `irori quantize "
      "--imatrix` reads. A few hundred kilobytes of text like that the model will meet are enough.",
      cmd_imatrix},
-    {"pull", "SOURCE", "take a model into the store", "as accept-license json",
-     "SOURCE is a model file; of a split model the first. It is copied under its hash, and `irori run NAME` finds it. "
-     "docs/STORE.md tells where.",
+    {"pull", "SOURCE", "fetch a model into the store",
+     "as accept-license sha256 token-file proxy allow-private allow-http piece-kb patience",
+     "SOURCE is hf.co/ORGANIZATION/REPOSITORY[:QUANTIZATION or file], [HOST/][NAMESPACE/]MODEL[:TAG] of a registry of "
+     "Ollama's kind, a URL, or a model file (of a split model the first). An interrupted pull goes on where it was when it is "
+     "called again. docs/STORE.md tells more.",
      cmd_pull},
     {"list", "", "the models of the store", "json", NULL, cmd_list},
     {"show", "NAME", "what the store knows of a model", "json", NULL, cmd_show},
@@ -226,6 +228,18 @@ const cli_option cli_option_table[] = {
     {"as", 0, CLI_TEXT, AT(as), "NAME", "the model's name in the store", 0, 0},
     {"accept-license", 0, CLI_FLAG, AT(accept_license), NULL,
      "accept the model's licence without being asked", 0, 0},
+    {"sha256", 0, CLI_TEXT, AT(sha256), "HEX", "the hash that the file of a URL must have", 0, 0},
+    {"token-file", 0, CLI_TEXT, AT(token_file), "FILE", "token for the host that is named, and no other", 0,
+     0},
+    {"proxy", 0, CLI_TEXT, AT(proxy), "URL", "proxy (default: https_proxy, http_proxy, all_proxy, no_proxy)",
+     0, 0},
+    {"allow-private", 0, CLI_FLAG, AT(allow_private), NULL, "fetch also from loopback and private addresses",
+     0, 0},
+    {"allow-http", 0, CLI_FLAG, AT(allow_http), NULL, "fetch also over plain HTTP", 0, 0},
+    {"piece-kb", 0, CLI_INT, AT(piece_kb), "KB", "size of the pieces fetched side by side (default 16384)", 1,
+     1 << 20},
+    {"patience", 0, CLI_INT, AT(patience), "S",
+     "seconds without a byte before a connection is tried anew (default 30)", 1, 3600},
     {"partial", 0, CLI_FLAG, AT(partial), NULL, "what interrupted pulls have left", 0, 0},
     {"json", 0, CLI_FLAG, AT(json), NULL, "the result as JSON on standard output", 0, 0},
     {"help", 'h', CLI_FLAG, AT(help), NULL, "help for the command", 0, 0},

@@ -65,8 +65,7 @@ static void read_bases(const gguf *g, buf *out)
         utf8_make_printable(out->data);
 }
 
-// What the model file says of its licence; also the proof that it is a model file.
-static int read_license(const char *path, store_manifest *m, err *e)
+int store_read_license(const char *path, store_manifest *m, err *e)
 {
     gguf *g;
     int rc = gguf_open(&g, path, e);
@@ -77,9 +76,11 @@ static int read_license(const char *path, store_manifest *m, err *e)
     buf_init(&bases);
     gguf_get_str(g, "general.license", &id);
     read_bases(g, &bases);
-    mem_free(m->license);
+    if (id.n || !m->license) {
+        mem_free(m->license);
+        m->license = mem_strndup(MEM_OTHER, id.n ? id.p : "", MIN(id.n, 100));
+    }
     mem_free(m->base_models);
-    m->license = mem_strndup(MEM_OTHER, id.n ? id.p : "", MIN(id.n, 100));
     m->base_models = bases.len ? buf_take(&bases) : mem_strndup(MEM_OTHER, "", 0);
     if (m->license)
         utf8_make_printable(m->license);
@@ -175,7 +176,7 @@ int store_commit(const store *s, store_manifest *m, const char *const *partials,
         return rc;
     uint64_t freed = 0;
     if (m->n_files == 1 && partials && partials[0])  // looked at before anything is changed
-        rc = read_license(partials[0], m, e);
+        rc = store_read_license(partials[0], m, e);
     for (size_t i = 0; i < m->n_files && !rc; i++)
         rc = take_blob(s, &m->files[i], partials ? partials[i] : NULL, e);
     if (!rc)
@@ -183,7 +184,7 @@ int store_commit(const store *s, store_manifest *m, const char *const *partials,
     if (!rc)
         rc = store_model_path(s, m, path, sizeof path, e);
     if (!rc)
-        rc = read_license(path, m, e);
+        rc = store_read_license(path, m, e);
     if (!rc)
         rc = replace_manifest(s, m, e);
     else

@@ -82,8 +82,11 @@ int store_clean_partials(const store *s, bool pulls, uint64_t *freed, err *e);
 // Whether `bytes` more fit on the disk of the store, beside a reserve of 256 MiB: ST_LIMIT says both numbers.
 int store_check_room(const store *s, uint64_t bytes, err *e);
 
+// What a model file says of its licence and base models, into m; a licence that m has stays when the file names none. Also
+// the proof that it is a model file: what gguf_open says.
+int store_read_license(const char *path, store_manifest *m, err *e);
 // Takes a finished model in: renames partials[i] to the blob of files[i] (NULL, or a blob that is there already: nothing
-// to rename), fills in `license` and `base_models` from the file, and writes the manifest, replacing one of that name.
+// to rename), reads the licence again, and writes the manifest, replacing one of that name.
 // Whoever fetched the partials has compared their hashes.
 int store_commit(const store *s, store_manifest *m, const char *const *partials, err *e);
 // A local file (and the other parts of a split one) as a model: hashed while it is copied; the copy shares its blocks with
