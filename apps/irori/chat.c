@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "line.h"
+#include "reply.h"
 
 typedef struct chat {
     const cli_options *o;
@@ -16,18 +17,11 @@ typedef struct chat {
     line_editor *editor;  // NULL: not at a terminal
     buf messages;         // JSON array; empty before the first message
     size_t undo;          // its length before the last user message, for /again
+    reply said;           // the answer under way
     char *last;           // the last user message
     char *system;         // NULL: none
     char history[4096];   // path; empty: none
 } chat;
-
-static bool on_piece(void *ctx, int32_t id, const char *text, size_t n)
-{
-    (void)id;
-    buf_add(ctx, text, n);
-    fwrite(text, 1, n, stdout);
-    return fflush(stdout) == 0;
-}
 
 static void start_anew(chat *c)
 {
@@ -67,14 +61,14 @@ static int answer(chat *c, const char *text)
 {
     irori_error e;
     irori_generation g = {0};
-    buf said;
-    buf_init(&said);
     c->undo = c->messages.len;
     cli_message(&c->messages, "user", text, strlen(text));
     cli_interrupt(c->s);
     int rc = cli_add_chat(c->m, c->s, &c->messages, NULL, &e);
+    reply_begin(&c->said, c->s, false);
     if (!rc)
-        rc = irori_session_generate(c->s, cli_max_tokens(c->o), on_piece, &said, &g, &e);
+        rc = irori_session_generate(c->s, cli_max_tokens(c->o), reply_piece, &c->said, &g, &e);
+    reply_end(&c->said);
     putchar('\n');
     if (rc) {
         take_back(c);
@@ -83,14 +77,13 @@ static int answer(chat *c, const char *text)
         if (rc == IRORI_LIMIT && c->editor)
             fprintf(stderr, "irori: /new starts a new conversation\n");
     } else {
-        cli_message(&c->messages, "assistant", said.len ? said.data : "", said.len);
+        cli_message(&c->messages, "assistant", c->said.text.len ? c->said.text.data : "", c->said.text.len);
         print_figures(c, &g);
     }
-    if (said.failed || c->messages.failed) {
+    if (reply_failed(&c->said) || c->messages.failed) {
         fprintf(stderr, "irori: out of memory for the conversation\n");
         rc = IRORI_NOMEM;
     }
-    buf_done(&said);
     return rc && rc != IRORI_CANCELED ? CLI_FAILED : CLI_OK;
 }
 
@@ -245,7 +238,10 @@ int cmd_chat(const cli_options *o)
     if (!rc)
         rc = cli_open_draft(o, &c.draft);
     if (!rc)
+        reply_init(&c.said, c.m, o->model, true);
+    if (!rc)
         rc = converse(&c);
+    reply_free(&c.said);
     line_close(c.editor);
     mem_free(c.last);
     mem_free(c.system);

@@ -5,22 +5,7 @@
 
 #include "cli.h"
 #include "put.h"
-
-typedef struct answer {
-    buf text;
-    bool print;
-} answer;
-
-static bool on_piece(void *ctx, int32_t id, const char *text, size_t n)
-{
-    (void)id;
-    answer *a = ctx;
-    buf_add(&a->text, text, n);
-    if (!a->print)
-        return true;
-    fwrite(text, 1, n, stdout);
-    return fflush(stdout) == 0;  // nobody reads any more: stop
-}
+#include "reply.h"
 
 static const char *finish_name(irori_finish f)
 {
@@ -49,7 +34,7 @@ static void report_kv(json_writer *w, const irori_model *m)
     json_end(w);
 }
 
-static int report(const cli_options *o, const irori_model *m, const irori_session *s, const answer *a,
+static int report(const cli_options *o, const irori_model *m, const irori_session *s, const reply *a,
                   const irori_generation *g)
 {
     buf out;
@@ -59,6 +44,10 @@ static int report(const cli_options *o, const irori_model *m, const irori_sessio
     json_obj(&w);
     json_key(&w, "text");
     json_strn(&w, a->text.len ? a->text.data : "", a->text.len);
+    if (a->reasoning.len) {
+        json_key(&w, "reasoning");
+        json_strn(&w, a->reasoning.data, a->reasoning.len);
+    }
     put_int(&w, "prompt_tokens", (int64_t)g->prompt_tokens);
     put_int(&w, "completion_tokens", (int64_t)g->completion_tokens);
     put_num(&w, "ttft_ms", g->first_token_seconds * 1e3);
@@ -130,12 +119,17 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
         irori_session_free(s);
         return cli_fail(&e);
     }
-    answer a = {.print = !o->json};
+    reply a;
+    irori_model_info info;
+    irori_model_get_info(m, &info);
+    reply_init(&a, m, o->model, !o->json);
     irori_generation g = {.finish = IRORI_FINISH_CANCELED};
     cli_interrupt(s);
     int rc = add_prompt(o, m, s, prompt, n, tools, &e);
+    reply_begin(&a, s, o->raw || !info.has_chat_template);
     if (!rc)
-        rc = irori_session_generate(s, cli_max_tokens(o), on_piece, &a, &g, &e);
+        rc = irori_session_generate(s, cli_max_tokens(o), reply_piece, &a, &g, &e);
+    reply_end(&a);
     cli_interrupt(NULL);
     if (rc && rc != IRORI_CANCELED)
         cli_fail(&e);
@@ -143,7 +137,7 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
         rc = report(o, m, s, &a, &g);
     else if (a.text.len && a.text.data[a.text.len - 1] != '\n')
         putchar('\n');
-    buf_done(&a.text);
+    reply_free(&a);
     if (!rc)
         rc = cli_save_session(o, s);
     irori_session_free(s);

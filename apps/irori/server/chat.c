@@ -260,16 +260,16 @@ int chat_tokens(ask *a, err *e)
     return rc;
 }
 
-bool chat_prompt_thinks(const ask *a)
+bool chat_opens_thinking(const irori_model *m, const calls_style *style, const int32_t *ids, size_t count)
 {
     static const char open[] = "<think>", close[] = "</think>";
     char tail[256];
     size_t at = sizeof tail;
-    if (!a->messages || !a->m->style.thinks)
+    if (!style->thinks)
         return false;
-    for (size_t i = a->n_ids; i > 0 && at > 0; i--) {
+    for (size_t i = count; i > 0 && at > 0; i--) {
         size_t n;
-        const char *text = irori_token_text(a->m->m, a->ids[i - 1], &n);
+        const char *text = irori_token_text(m, ids[i - 1], &n);
         if (!text || n > at)
             break;
         at -= n;
@@ -283,4 +283,9 @@ bool chat_prompt_thinks(const ask *a)
         from = next + 1;
     }
     return last && !memmem(last, (size_t)(tail + sizeof tail - last), close, sizeof close - 1);
+}
+
+bool chat_prompt_thinks(const ask *a)
+{
+    return a->messages && chat_opens_thinking(a->m->m, &a->m->style, a->ids, a->n_ids);
 }
