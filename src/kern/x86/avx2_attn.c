@@ -1,39 +1,96 @@
-// Attention over a page on AVX2. Rows that share the page's keys are taken four at a time, so that a key or value
-// widened from F16 serves four of them. Whatever the tile, a score is one chain of fused additions over the head,
-// an output value one chain over the visible keys: a row gets the same bits alone and in company.
+// Attention over a page on AVX2, F16 keys and values, F32 sums. Scores and weighted values are the same product: a row of
+// factors (the query; the weights of the keys) times the terms of a matrix (channels of K, tokens of V), for a tile of up
+// to six rows that share each load. Many rows share one conversion of the page to F32 too, in columns of 16: what a
+// tile walks through stays in L1. Conversion is exact, so rows get the same numbers either way.
+//
+// Whatever the tile, a score is one chain of fused additions over the head, an output value one chain over the keys; keys
+// that a row does not see have the weight 0. So a row gets the same bits alone and in company.
 #include <math.h>
 
+#include "base/check.h"
 #include "kern/x86/avx2.h"
 #include "kern/x86/math_avx2.h"
 
-enum { ROWS = 4 };  // rows a tile
+enum {
+    ROWS = 6,     // rows a tile: with 16 columns 12 sums, enough for two fused additions a cycle of latency 5
+    COLUMN = 16,  // keys or values of a converted page that lie together
+    WIDE_HD = 256,  // largest head that is converted: 64 KiB of stack
+};
 
-// Scores of `vectors` * 8 keys from t on, for rows [row, row + rows), into s.
-KERN_INLINE void scores_tile(const kern_attn *a, int row, int rows, int t, int vectors, float (*s)[KERN_PAGE])
+// What a tile multiplies: `terms` lines of a page's side, `stride` apart.
+typedef struct side {
+    const void *x;  // F16 as it lies in the page, or `wide`: F32 in columns of 16
+    int terms, outs, stride;
+    const char *ahead;  // as many bytes as x that are read next; or NULL
+} side;
+
+// y[r][0, 8 V) = sum of w[r][i] * x[i][from column on, 8 V) over terms [from, to), or y += that.
+KERN_INLINE void tile(int R, int V, bool wide, bool add, const side *m, int column, const float *w, int ldw,
+                      int from, int to, float *y, int ldy)
 {
-    __m256 acc[8];
+    __m256 sum[ROWS][8];
     KERN_UNROLL
-    for (int i = 0; i < rows * vectors; i++)
-        acc[i] = _mm256_setzero_ps();
-    for (int i = 0; i < a->hd; i++) {
-        const uint16_t *k = a->k + i * KERN_PAGE + t;
-        __m256 q[ROWS];
+    for (int r = 0; r < R; r++)
         KERN_UNROLL
-        for (int r = 0; r < rows; r++)
-            q[r] = _mm256_broadcast_ss(a->q + (row + r) * a->hd + i);
+    for (int v = 0; v < V; v++)
+        sum[r][v] = add ? _mm256_loadu_ps(y + r * ldy + column + 8 * v) : _mm256_setzero_ps();
+    const float *f32 = (const float *)m->x + column * m->terms;
+    const uint16_t *f16 = (const uint16_t *)m->x + column;
+    const char *ahead = m->ahead ? m->ahead + column * m->terms * 2 : NULL;
+    for (int i = from; i < to; i++) {
+        __m256 x[8];
+        if (!wide && ahead && (V > 2 || i % 2 == 0)) {
+            _mm_prefetch(ahead + 16 * V * i, _MM_HINT_T0);
+            if (V > 4)
+                _mm_prefetch(ahead + 16 * V * i + 64, _MM_HINT_T0);
+        }
         KERN_UNROLL
-        for (int v = 0; v < vectors; v++) {
-            __m256 key = _mm256_cvtph_ps(kern_load128(k + 8 * v));
+        for (int v = 0; v < V; v++)
+            x[v] = wide ? _mm256_load_ps(f32 + i * COLUMN + 8 * v)
+                        : _mm256_cvtph_ps(kern_load128(f16 + i * m->stride + 8 * v));
+        KERN_UNROLL
+        for (int r = 0; r < R; r++) {
+            const __m256 factor = _mm256_broadcast_ss(w + r * ldw + i);
             KERN_UNROLL
-            for (int r = 0; r < rows; r++)
-                acc[v * rows + r] = _mm256_fmadd_ps(q[r], key, acc[v * rows + r]);
+            for (int v = 0; v < V; v++)
+                sum[r][v] = _mm256_fmadd_ps(factor, x[v], sum[r][v]);
         }
     }
     KERN_UNROLL
-    for (int v = 0; v < vectors; v++)
+    for (int r = 0; r < R; r++)
         KERN_UNROLL
-    for (int r = 0; r < rows; r++)
-        _mm256_storeu_ps(s[row + r] + t + 8 * v, acc[v * rows + r]);
+    for (int v = 0; v < V; v++)
+        _mm256_storeu_ps(y + r * ldy + column + 8 * v, sum[r][v]);
+}
+
+// R rows, columns [column, end): a converted page's 16, else as many at once as the registers hold.
+KERN_INLINE void rows_tile(int R, bool wide, bool add, const side *m, int column, int end, const float *w,
+                           int ldw, int from, int to, float *y, int ldy)
+{
+    const int V = R == 1 ? 8 : R <= 3 ? 4 : 2;
+    for (; !wide && V > 2 && column + 8 * V <= end; column += 8 * V)
+        tile(R, V, wide, add, m, column, w, ldw, from, to, y, ldy);
+    for (; column < end; column += COLUMN)
+        tile(R, 2, wide, add, m, column, w, ldw, from, to, y, ldy);
+}
+
+KERN_INLINE void product(int rows, bool wide, bool add, const side *m, int column, int end, const float *w,
+                         int ldw, int from, int to, float *y, int ldy)
+{
+    switch (rows) {
+    case 1: rows_tile(1, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    case 2: rows_tile(2, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    case 3: rows_tile(3, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    case 4: rows_tile(4, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    case 5: rows_tile(5, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    default: rows_tile(6, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    }
+}
+
+// Rows of the next tile when `left` are left: six, or what comes out even.
+static int tile_rows(int left)
+{
+    return left >= 2 * ROWS ? ROWS : left > ROWS ? (left + 1) / 2 : left;
 }
 
 // Scores become weights e^(s - m) in place, 0 for keys the row does not see; m, l and o move to the new maximum.
@@ -72,97 +129,93 @@ static bool soften(const kern_attn *a, int row, int from, int to, float *s)
     return true;
 }
 
-// o of rows [row, row + rows) += weights times values of keys [from, to), for `vectors` * 8 places from i on.
-KERN_INLINE void values_tile(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int rows, int from,
-                             int to, int i, int vectors)
-{
-    __m256 acc[8];
-    KERN_UNROLL
-    for (int r = 0; r < rows; r++)
-        KERN_UNROLL
-    for (int v = 0; v < vectors; v++)
-        acc[r * vectors + v] = _mm256_loadu_ps(a->o + (row + r) * a->hd + i + 8 * v);
-    for (int t = from; t < to; t++) {
-        const uint16_t *value = a->v + t * a->hd + i;
-        __m256 wide[8];
-        KERN_UNROLL
-        for (int v = 0; v < vectors; v++)
-            wide[v] = _mm256_cvtph_ps(kern_load128(value + 8 * v));
-        KERN_UNROLL
-        for (int r = 0; r < rows; r++) {
-            __m256 p = _mm256_broadcast_ss(s[row + r] + t);
-            KERN_UNROLL
-            for (int v = 0; v < vectors; v++)
-                acc[r * vectors + v] = _mm256_fmadd_ps(p, wide[v], acc[r * vectors + v]);
-        }
-    }
-    KERN_UNROLL
-    for (int r = 0; r < rows; r++)
-        KERN_UNROLL
-    for (int v = 0; v < vectors; v++)
-        _mm256_storeu_ps(a->o + (row + r) * a->hd + i + 8 * v, acc[r * vectors + v]);
-}
-
-static void values_one(const kern_attn *a, const float (*s)[KERN_PAGE], int row, int from, int to)
-{
-    int i = 0;
-    for (; i + 64 <= a->hd; i += 64)
-        values_tile(a, s, row, 1, from, to, i, 8);
-    for (; i < a->hd; i += 16)
-        values_tile(a, s, row, 1, from, to, i, 2);
-}
-
-// Keys all four rows see go together; what one sees before and after them goes alone, in order.
-static void values_four(const kern_attn *a, const float (*s)[KERN_PAGE], int row, const int *from,
-                        const int *to)
-{
-    int lo = from[0], hi = to[0];
-    for (int r = 1; r < ROWS; r++) {
-        lo = from[r] > lo ? from[r] : lo;
-        hi = to[r] < hi ? to[r] : hi;
-    }
-    hi = hi > lo ? hi : lo;
-    for (int r = 0; r < ROWS; r++)
-        values_one(a, s, row + r, from[r], to[r] < lo ? to[r] : lo);
-    for (int i = 0; i < a->hd; i += 16)
-        values_tile(a, s, row, ROWS, lo, hi, i, 2);
-    for (int r = 0; r < ROWS; r++)
-        values_one(a, s, row + r, from[r] > hi ? from[r] : hi, to[r]);
-}
-
-// The keys each row adds; a row that sees none gets an empty range.
+// The keys each row adds; a row that sees none gets an empty range, and weights of 0.
 static void soften_rows(const kern_attn *a, float (*s)[KERN_PAGE], int *from, int *to)
 {
     for (int r = 0; r < a->rows; r++) {
         from[r] = a->first ? a->first[r] : 0;
         to[r] = a->visible[r];
-        if (from[r] >= to[r] || !soften(a, r, from[r], to[r], s[r]))
-            from[r] = to[r] = 0;
+        if (from[r] < to[r] && soften(a, r, from[r], to[r], s[r]))
+            continue;
+        from[r] = to[r] = 0;
+        memset(s[r], 0, sizeof s[r]);
     }
+}
+
+// o of rows [row, row + rows) += weights times values, over the keys that any of them sees. What lies between the keys of
+// one and those of another may be no number: then they go alone.
+KERN_INLINE void values(const kern_attn *a, bool wide, const side *v, int column, int end,
+                        float (*s)[KERN_PAGE], int row, int rows, const int *from, const int *to)
+{
+    int lo = from[row], hi = to[row];
+    for (int r = row + 1; r < row + rows; r++) {
+        if (MAX(lo, from[r]) > MIN(hi, to[r])) {
+            for (r = row; r < row + rows; r++)
+                product(1, wide, true, v, column, end, s[r], KERN_PAGE, from[r], to[r], a->o + r * a->hd,
+                        a->hd);
+            return;
+        }
+        lo = MIN(lo, from[r]);
+        hi = MAX(hi, to[r]);
+    }
+    product(rows, wide, true, v, column, end, s[row], KERN_PAGE, lo, hi, a->o + row * a->hd, a->hd);
+}
+
+// F16 as it lies in the page.
+static void attend_few(const kern_attn *a, float (*s)[KERN_PAGE], int *from, int *to)
+{
+    side k = {a->k, a->hd, KERN_PAGE, KERN_PAGE, (const char *)a->v};
+    side v = {a->v, KERN_PAGE, a->hd, a->hd, (const char *)a->next};
+    for (int row = 0, rows; row < a->rows; row += rows, k.ahead = NULL) {
+        rows = tile_rows(a->rows - row);
+        product(rows, false, false, &k, 0, KERN_PAGE, a->q + row * a->hd, a->hd, 0, a->hd, s[row], KERN_PAGE);
+    }
+    soften_rows(a, s, from, to);
+    for (int row = 0, rows; row < a->rows; row += rows, v.ahead = NULL) {
+        rows = tile_rows(a->rows - row);
+        values(a, false, &v, 0, a->hd, s, row, rows, from, to);
+    }
+}
+
+// A side to F32, column of 16 by column.
+static void widen(const uint16_t *x, int terms, int outs, float *y)
+{
+    for (int c = 0; c < outs; c += COLUMN)
+        for (int i = 0; i < terms; i++, y += COLUMN) {
+            _mm256_store_ps(y, _mm256_cvtph_ps(kern_load128(x + i * outs + c)));
+            _mm256_store_ps(y + 8, _mm256_cvtph_ps(kern_load128(x + i * outs + c + 8)));
+        }
+}
+
+// Rows enough to pay for the conversion; keys and values take turns in `page`.
+static void attend_many(const kern_attn *a, float (*s)[KERN_PAGE], int *from, int *to)
+{
+    _Alignas(64) float page[WIDE_HD * KERN_PAGE];
+    const side k = {page, a->hd, KERN_PAGE, COLUMN, NULL}, v = {page, KERN_PAGE, a->hd, COLUMN, NULL};
+    widen(a->k, a->hd, KERN_PAGE, page);
+    for (int c = 0; c < KERN_PAGE; c += COLUMN)
+        for (int row = 0, rows; row < a->rows; row += rows) {
+            rows = tile_rows(a->rows - row);
+            product(rows, true, false, &k, c, c + COLUMN, a->q + row * a->hd, a->hd, 0, a->hd, s[row],
+                    KERN_PAGE);
+        }
+    soften_rows(a, s, from, to);
+    widen(a->v, KERN_PAGE, a->hd, page);
+    for (int c = 0; c < a->hd; c += COLUMN)
+        for (int row = 0, rows; row < a->rows; row += rows) {
+            rows = tile_rows(a->rows - row);
+            values(a, true, &v, c, c + COLUMN, s, row, rows, from, to);
+        }
 }
 
 static void attn_f16(const kern_attn *a)
 {
-    float s[KERN_ATTN_ROWS][KERN_PAGE];
-    int from[KERN_ATTN_ROWS], to[KERN_ATTN_ROWS], last = 0, row = 0;
-    for (int r = 0; r < a->rows; r++)
-        last = a->visible[r] > last ? a->visible[r] : last;
-    memset(s, 0, (size_t)a->rows * sizeof s[0]);
-    for (; row + ROWS <= a->rows; row += ROWS)
-        for (int t = 0; t < last; t += 16)
-            scores_tile(a, row, ROWS, t, 2, s);
-    for (; row < a->rows; row++) {
-        int t = 0;
-        for (; last - t > 32; t += 64)
-            scores_tile(a, row, 1, t, 8, s);
-        for (; t < last; t += 16)
-            scores_tile(a, row, 1, t, 2, s);
-    }
-    soften_rows(a, s, from, to);
-    for (row = 0; row + ROWS <= a->rows; row += ROWS)
-        values_four(a, (const float(*)[KERN_PAGE])s, row, from + row, to + row);
-    for (; row < a->rows; row++)
-        values_one(a, (const float(*)[KERN_PAGE])s, row, from[row], to[row]);
+    _Alignas(32) float s[KERN_ATTN_ROWS][KERN_PAGE];
+    int from[KERN_ATTN_ROWS], to[KERN_ATTN_ROWS];
+    if (a->rows > ROWS && a->hd <= WIDE_HD)
+        attend_many(a, s, from, to);
+    else
+        attend_few(a, s, from, to);
 }
 
 void kern_avx2_fill_attn(kern_table *t)
