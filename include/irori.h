@@ -626,6 +626,74 @@ IRORI_API int irori_rerank(irori_model *m, const irori_text *query, const irori_
                            const irori_rerank_options *options, float *scores, size_t *tokens,
                            irori_error *error);
 
+// ---- Planning --------------------------------------------------------------------------------------------------
+// What a model will take and how fast it will be, known before it is opened: bytes from the functions that lay it out,
+// seconds from rates that a probe measures once on this machine, with the very kernels that will run. docs/PLAN.md
+typedef struct irori_machine {
+    char cpu[96];              // "" when the system does not say
+    char isa[16];              // what irori's kernels use: "avx2"
+    int processors, threads;   // that this process may use; that were measured
+    uint64_t cache_bytes[3];   // levels 1 (data), 2, 3; 0: unknown
+    uint64_t memory_bytes;     // of the machine or its container; 0: unknown
+    uint64_t available_bytes;  // now
+    char gpus[8][64];          // "NVIDIA (10de:2330)"; irori does not use them
+    int gpu_count;
+    char probed[16];            // "2026-12-01"; "": not yet
+    double read_one, read_all;  // bytes a second, by one thread and by all
+    double int8_ops;            // multiplications and additions a second of a prompt, Q8_0 weights
+    double decode_q4k, decode_q8, prompt_q4k;  // bytes of weights a second; operations a second
+    double attention_keys;  // keys of one F16 head of 128 values that a token meets a second
+    double step_seconds;    // of an operation that does nothing
+} irori_machine;
+// options: threads and cpu; NULL: all, the best. measure 0: what is known; 1: measured if it is not; 2: anew. Measuring
+// takes up to 5 seconds and is kept in the cache folder (irori in $XDG_CACHE_HOME or in ~/.cache).
+IRORI_API int irori_machine_get(irori_machine *out, const irori_model_options *options, int measure,
+                                irori_error *error);
+
+// A model that need not be there, all matrices of one mix (irori_plan_options.quantization).
+typedef struct irori_shape {
+    const char *architecture;  // one that irori runs: "qwen3"
+    int layers, width, heads, kv_heads, head_dim;
+    int ff;  // of an expert, where there are some
+    int vocabulary, context, window, experts, experts_used;
+    bool tied;  // the embedding is the output matrix
+} irori_shape;
+
+typedef struct irori_plan_options {
+    int prompt;        // tokens, for the time to the first token; default 512
+    int depth;         // tokens in the context, for tokens a second and rss_bytes; default: the prompt's
+    bool memory_only;  // nothing is measured, speeds stay 0, and the vocabulary is estimated: milliseconds
+    const char *quantization;  // "Q4_K_M": as if the model had been quantized so; NULL: as it is
+    uint64_t memory_bytes;     // plan for so much memory; 0: what is available now
+} irori_plan_options;
+
+enum { IRORI_PLAN_POLICIES = 4 };  // "f16", "uniform:q8", "uniform:q4", "staged" with 25 % of F16
+IRORI_API const char *irori_plan_policy(int i);  // its name; NULL past the last
+typedef struct irori_plan {
+    char architecture[32], quantization[24];
+    char kind[64];  // for what corrections are kept: weights, instruction set, threads
+    int context, trained_context, sessions;
+    // Resident bytes with the whole context filled, part by part, and their sum.
+    uint64_t weight_bytes, file_bytes, kv_bytes, activation_bytes, table_bytes, program_bytes, needs_bytes;
+    uint64_t model_bytes;  // of the file
+    uint64_t has_bytes;    // memory that there is for it
+    bool fits;
+    int at_once;                            // how many models like it fit beside each other
+    int context_fits[IRORI_PLAN_POLICIES];  // most tokens at each policy, at most trained_context
+    // Predictions: as computed, and corrected by the median of what earlier ones missed (count: of how many).
+    uint64_t rss_bytes, rss_bytes_raw;  // with `depth` tokens
+    double tokens_per_second, tokens_per_second_raw, ttft_ms, ttft_ms_raw;
+    int corrections[3];  // of rss_bytes, tokens_per_second, ttft_ms
+} irori_plan;
+// IRORI_UNSUPPORTED and IRORI_FORMAT as irori_model_open.
+IRORI_API int irori_plan_file(irori_plan *out, const char *path, const irori_model_options *options,
+                              const irori_plan_options *plan, irori_error *error);
+IRORI_API int irori_plan_shape(irori_plan *out, const irori_shape *shape, const irori_model_options *options,
+                               const irori_plan_options *plan, irori_error *error);
+// Measured values, 0 where there is none: kept beside the probe, and used to correct plans of the same kind.
+IRORI_API int irori_plan_correct(const irori_plan *p, double rss_bytes, double tokens_per_second,
+                                 double ttft_ms, irori_error *error);
+
 // ---- Making model files ----------------------------------------------------------------------------------------
 typedef struct irori_quantize_options {
     const char *type;  // "Q4_K_M"; irori_quantize_types lists them. NULL with target_bpw

@@ -54,6 +54,7 @@ typedef struct cli_options {
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;
     const char *models_dir, *host, *api_key, *origins, *tls_cert, *tls_key, *ui_dir;
     bool always_on, log_prompts, quiet, no_ui;
+    bool probe, verify, force;  // of `plan`; force: also of what opens models
     int chunks;
     float target_bpw;
 } cli_options;
@@ -158,6 +159,7 @@ int cli_eval_kl(const cli_options *o, irori_model *m, const char *text, size_t n
 int eval_kv(const cli_options *o, const char *text, size_t n);                                  // eval_kv.c
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
+int cmd_plan(const cli_options *o);
 int cmd_convert(const cli_options *o);
 int cmd_imatrix(const cli_options *o);
 int cmd_pull(const cli_options *o);

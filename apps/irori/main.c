@@ -50,6 +50,13 @@ const cli_command cli_commands[] = {
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
+    {"plan", "[MODEL]", "what fits and how fast it will be, before it is loaded",
+     "verify probe type depth threads ctx batch-size cpu no-pin no-repack kv kv-budget json",
+     "Without MODEL: the machine, measured once in about five seconds. With it: memory needed, the context that each KV "
+     "policy can hold, the widest quantization that fits, time to the first token and tokens a second at each --depth. "
+     "With --type all is told as if the model had been quantized so. --verify runs the model and sets predicted and measured side by side; what was missed corrects later predictions. "
+     "docs/PLAN.md tells how.",
+     cmd_plan},
     {"eval", "ppl|kl|bpw|kv MODEL",
      "perplexity, loss against another model; tables over bit widths and KV policies",
      "file base json csv plot imatrix chunks repetitions " MODEL_OPTIONS,
@@ -221,6 +228,8 @@ const cli_option cli_option_table[] = {
      0},
     {"tls-cert", 0, CLI_TEXT, AT(tls_cert), "FILE", "serve HTTPS with this certificate (PEM)", 0, 0},
     {"tls-key", 0, CLI_TEXT, AT(tls_key), "FILE", "its private key (PEM)", 0, 0},
+    {"verify", 0, CLI_FLAG, AT(verify), NULL, "run the model, and tell how right the prediction was", 0, 0},
+    {"probe", 0, CLI_FLAG, AT(probe), NULL, "measure the machine again", 0, 0},
     {"log-prompts", 0, CLI_FLAG, AT(log_prompts), NULL, "write what clients send into the log", 0, 0},
     {"quiet", 'q', CLI_FLAG, AT(quiet), NULL, "no log of requests", 0, 0},
     {"ui-dir", 0, CLI_TEXT, AT(ui_dir), "DIR", "serve the page from the files of this folder", 0, 0},

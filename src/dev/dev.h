@@ -176,4 +176,15 @@ typedef struct dev_cpu_options {
 
 int dev_cpu_new(dev **out, const dev_cpu_options *o, err *e);  // ST_INVALID, ST_NOMEM, ST_IO
 
+// What the device takes for a graph beside its activations, known without taking it (for plans). Big arrays are
+// of whole huge pages where the system has them; what is given is what a step writes to.
+typedef struct dev_cpu_needs {
+    size_t packed;    // re-laid weights
+    size_t in_place;  // matrices that are multiplied as they lie in the file
+    size_t scratch;   // of all threads: rows in the making, rotary tables, spans of attention
+} dev_cpu_needs;
+// For steps of at most `tokens` tokens of sequences of up to `depth`, on `threads` threads; huge: bytes of the pages that
+// mem_pages_alloc gets, 4096 without huge ones.
+dev_cpu_needs dev_cpu_count(const graph *g, bool no_repack, int threads, int tokens, int depth, size_t huge);
+
 #endif

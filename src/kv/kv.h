@@ -170,4 +170,14 @@ typedef struct kv_page_info {
 // levels [room][layers][2] (enum dev_kv_level) may be NULL.
 size_t kv_list_pages(const kv *s, kv_page_info *out, uint8_t *levels, size_t room);
 
+// What a store of so many pages holds resident once each of its `sequences` has `tokens` tokens and the policy has had
+// its way, known without making it (for plans); an estimate for policies that measure attention. bits: the mean of a
+// value of full pages in memory. huge: as for dev_cpu_count.
+typedef struct kv_needs {
+    size_t bytes;
+    double bits;
+} kv_needs;
+kv_needs kv_count(const dev_kv_shape *shape, const kv_policy *policy, int pages, int sequences, int tokens,
+                  size_t huge);
+
 #endif

@@ -1,4 +1,4 @@
-// make-random-model SHAPE TYPE OUT.gguf [--seed S]
+// make-random-model SHAPE[,NUMBER=N,...] TYPE OUT.gguf [--seed S]
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "random.h"
 
-enum { MOST_TENSORS = 512 };
+enum { MOST_TENSORS = 512, A_LAYER = 21 };  // tensors, of a layer at most
 
 // A tensor to fill: random weights, ones, or the rotary factors.
 typedef struct tensor {
@@ -175,8 +175,8 @@ static void arch_f32(job *j, const char *key, float v)
 static void metadata(job *j)
 {
     const shape *s = j->s;
-    char name[64];
-    int n = snprintf(name, sizeof name, "random %s", s->name);
+    char name[256];
+    int n = snprintf(name, sizeof name, "random %.200s", s->name);
     gguf_writer_str(j->w, "general.architecture", s->arch, strlen(s->arch));
     gguf_writer_str(j->w, "general.name", name, (size_t)n);
     gguf_writer_u32(j->w, "general.file_type", j->types.file_type);
@@ -227,9 +227,57 @@ static int write_model(job *j, const char *path, err *e)
     return rc;
 }
 
+typedef struct number {
+    const char *name;
+    size_t at;
+} number;
+static const number numbers[] = {
+    {"layers", offsetof(shape, layers)},
+    {"width", offsetof(shape, width)},
+    {"ff", offsetof(shape, ff)},
+    {"heads", offsetof(shape, heads)},
+    {"kv_heads", offsetof(shape, kv_heads)},
+    {"head_dim", offsetof(shape, head_dim)},
+    {"vocab", offsetof(shape, vocab)},
+    {"context", offsetof(shape, context)},
+    {"experts", offsetof(shape, experts)},
+    {"used", offsetof(shape, used)},
+};
+
+// "qwen3-0.6b,layers=4": a named shape, some numbers of which are others. False when it is not that.
+static bool shape_read(const char *text, shape *out)
+{
+    char name[32];
+    size_t n = strcspn(text, ",");
+    if (n >= sizeof name)
+        return false;
+    snprintf(name, sizeof name, "%.*s", (int)n, text);
+    const shape *s = shape_find(name);
+    if (!s)
+        return false;
+    *out = *s;
+    for (const char *at = text + n; *at;) {
+        size_t i = 0, k = strcspn(++at, "=");
+        while (i < COUNT_OF(numbers) &&
+               (strlen(numbers[i].name) != k || strncmp(numbers[i].name, at, k) != 0))
+            i++;
+        char *end;
+        long v = at[k] ? strtol(at + k + 1, &end, 10) : 0;
+        if (i == COUNT_OF(numbers) || v < 1 || v > 1 << 24 || (*end && *end != ','))
+            return false;
+        *(int *)(void *)((char *)out + numbers[i].at) = (int)v;
+        at = end;
+    }
+    out->name = text;
+    return out->layers == s->layers || out->layers * A_LAYER + 4 <= MOST_TENSORS;
+}
+
 static int usage(void)
 {
-    fprintf(stderr, "usage: make-random-model SHAPE TYPE OUT.gguf [--seed S]\nshapes:");
+    fprintf(stderr, "usage: make-random-model SHAPE[,NUMBER=N,...] TYPE OUT.gguf [--seed S]\nnumbers:");
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        fprintf(stderr, " %s", numbers[i].name);
+    fprintf(stderr, "\nshapes:");
     for (size_t i = 0; shape_at(i); i++)
         fprintf(stderr, " %s", shape_at(i)->name);
     fprintf(stderr, "\ntypes:");
@@ -264,7 +312,8 @@ int main(int argc, char **argv)
     }
     if (n != 3)
         return usage();
-    j.s = shape_find(words[0]);
+    static shape s;
+    j.s = shape_read(words[0], &s) ? &s : NULL;
     if (!j.s || !mix_find(words[1], &j.types)) {
         fprintf(stderr, "make-random-model: no %s \"%s\"\n", j.s ? "type" : "shape", words[j.s ? 1 : 0]);
         return usage();

@@ -480,6 +480,14 @@ void cpu_attend(cpu_worker *w, const graph_op *op, int index)
     }
 }
 
+size_t cpu_attend_partial(const graph_attention *at, int depth)
+{
+    const int group = at->heads / at->kv_heads, rows = MIN(group, KERN_ATTN_ROWS);
+    const size_t spans = ((size_t)depth + SPAN - 1) / SPAN;
+    const size_t tiles = (size_t)at->kv_heads * (size_t)((group + rows - 1) / rows);
+    return spans > 1 ? tiles * spans * partial_floats(rows, at->head_dim) : 0;
+}
+
 size_t cpu_attend_scratch(int head_dim)
 {
     return (size_t)KERN_ATTN_ROWS * (2 * (size_t)head_dim + kern_attn_form_floats(head_dim)) +

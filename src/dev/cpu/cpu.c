@@ -37,7 +37,7 @@ static void cpu_plan_free(dev_plan *plan)
 }
 
 // Widest row any operation computes in scratch, and the attention's needs.
-static size_t scratch_needed(const graph *g)
+size_t cpu_scratch_floats(const graph *g)
 {
     size_t n = KERN_SUPER;
     for (int i = 0; i < g->n_ops; i++) {
@@ -83,7 +83,7 @@ static int plan_alloc(cpu_plan *p)
     }
     p->layout = graph_plan(p->g, p->max_tokens, p->max_outputs);
     p->buffer_bytes = p->layout.bytes;
-    p->scratch_floats = scratch_needed(p->g);
+    p->scratch_floats = cpu_scratch_floats(p->g);
     p->buffer = mem_pages_alloc(MEM_BUFFERS, p->buffer_bytes);
     p->rope = mem_pages_alloc(MEM_BUFFERS, p->rope_floats * sizeof *p->rope);
     p->scratch = mem_pages_alloc(MEM_BUFFERS, p->scratch_floats * sizeof *p->scratch * threads);

@@ -133,6 +133,11 @@ void cpu_adapter_up(const cpu_worker *w, const graph_op *op, int i, int t0, int 
 void cpu_attend(cpu_worker *w, const graph_op *op, int index);
 size_t cpu_attend_scratch(int head_dim);  // floats of scratch a thread needs
 
+// cpu.c: floats of scratch a thread needs for any operation of the graph.
+size_t cpu_scratch_floats(const graph *g);
+// attend.c: floats that the spans of one token take at a depth; 0: it has one span.
+size_t cpu_attend_partial(const graph_attention *at, int depth);
+
 // weights.c
 int cpu_load(dev *d, const graph *g, const dev_load *l, err *e);
 size_t cpu_packed_bytes(const graph_weight *w);  // of all its parts; 0: used as it lies in the file

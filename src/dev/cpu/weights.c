@@ -99,6 +99,13 @@ static int pack(cpu_dev *d, const graph *g, const size_t *offset, const dev_load
     loading w = {.d = d, .g = g, .offset = offset, .progress = l->progress, .ctx = l->progress_ctx};
     w.total = d->packed_bytes;
     pool_run(d->threads, pack_worker, &w);
+    // Again as a whole: reading a page brings in its neighbours, also those a thread beside had given back.
+    for (int i = 0; i < g->n_weights; i++)
+        if (offset[i] != SIZE_MAX) {
+            const graph_weight *x = &g->weights[i];
+            size_t rows = (size_t)x->n * (size_t)x->parts;
+            os_map_dontneed(x->data, rows * quant_row_bytes(x->type, (uint64_t)x->k));
+        }
     return ST_OK;
 }
 
