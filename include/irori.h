@@ -565,6 +565,11 @@ IRORI_API int irori_scheduler_call_by(irori_scheduler *s, double seconds,
 typedef struct irori_held irori_held;
 IRORI_API int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *ids, size_t count,
                                    irori_error *error);
+// What is held (by irori_scheduler_hold) into a file, and held again from it, in this start or a later one of the same model,
+// within the same bounds. No step is run meanwhile. Errors as irori_session_save and _load.
+IRORI_API int irori_held_save(irori_held *h, const char *path, irori_error *error);
+IRORI_API int irori_scheduler_hold_file(irori_held **out, irori_scheduler *s, const char *path,
+                                        irori_error *error);
 // Sets memory for so many tokens aside, for sessions and talks that functions of irori_scheduler_call make; within the same
 // bounds.
 IRORI_API int irori_scheduler_claim(irori_held **out, irori_scheduler *s, size_t tokens, irori_error *error);

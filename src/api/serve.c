@@ -192,6 +192,19 @@ int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *id
     return rc;
 }
 
+int irori_scheduler_hold_file(irori_held **out, irori_scheduler *s, const char *path, irori_error *error)
+{
+    sched_held *h;
+    int rc = sched_hold_file(s->s, path, &h, api_err(error));
+    *out = (irori_held *)(void *)h;
+    return rc;
+}
+
+int irori_held_save(irori_held *h, const char *path, irori_error *error)
+{
+    return sched_held_save((sched_held *)(void *)h, path, api_err(error));
+}
+
 size_t irori_held_tokens(const irori_held *h)
 {
     return sched_held_tokens((const sched_held *)(const void *)h);

@@ -6,7 +6,8 @@
 
 typedef struct hold_job {
     sched *s;
-    const int32_t *tokens;  // NULL: `n` pages are set aside
+    const char *path;       // of a file that has the pages
+    const int32_t *tokens;  // both NULL: `n` pages are set aside
     size_t n;
     sched_held *out;
     int rc;
@@ -19,13 +20,18 @@ static void hold(void *ctx)
     sched *s = j->s;
     sched_held *h = j->out;
     int n = 0;
-    j->rc = j->tokens ? kv_seq_new(s->x->kv, &h->seq, j->e) : ST_OK;
+    if (j->path)
+        j->rc = kv_seq_load(s->x->kv, j->path, s->x->context, &h->seq, j->e);
+    else
+        j->rc = j->tokens ? kv_seq_new(s->x->kv, &h->seq, j->e) : ST_OK;
     if (j->rc)
         return;
-    if (j->tokens)
+    if (j->path)
+        n = kv_seq_length(h->seq);
+    else if (j->tokens)
         n = kv_seq_match(h->seq, j->tokens, (int)MIN(j->n, INT_MAX), j->e);
     // One request that fills its context always finds room beside what is held.
-    int pages = j->tokens ? n / DEV_PAGE : (int)j->n, whole = (s->x->context + DEV_PAGE - 1) / DEV_PAGE;
+    int pages = h->seq ? n / DEV_PAGE : (int)j->n, whole = (s->x->context + DEV_PAGE - 1) / DEV_PAGE;
     int most = MAX(MIN(s->pages / 2, s->pages - whole), 0);
     if (n < 0)
         j->rc = n;
@@ -54,9 +60,10 @@ static int run(sched *s, void (*fn)(void *ctx), void *ctx)
     return ST_OK;
 }
 
-static int take(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e)
+static int take(hold_job j, sched_held **out)
 {
-    hold_job j = {.s = s, .tokens = tokens, .n = n, .e = e};
+    sched *s = j.s;
+    err *e = j.e;
     *out = NULL;
     j.out = mem_calloc(MEM_OTHER, 1, sizeof *j.out);
     if (!j.out)
@@ -77,12 +84,37 @@ static int take(sched *s, const int32_t *tokens, size_t n, sched_held **out, err
 int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e)
 {
     static const int32_t nothing;
-    return take(s, tokens ? tokens : &nothing, n, out, e);
+    return take((hold_job){.s = s, .tokens = tokens ? tokens : &nothing, .n = n, .e = e}, out);
 }
 
 int sched_claim(sched *s, int pages, sched_held **out, err *e)
 {
-    return take(s, NULL, (size_t)pages, out, e);
+    return take((hold_job){.s = s, .n = (size_t)pages, .e = e}, out);
+}
+
+int sched_hold_file(sched *s, const char *path, sched_held **out, err *e)
+{
+    return take((hold_job){.s = s, .path = path, .e = e}, out);
+}
+
+typedef struct save_job {
+    const sched_held *h;
+    const char *path;
+    int rc;
+    err *e;
+} save_job;
+
+static void save(void *ctx)
+{
+    save_job *j = ctx;
+    j->rc = kv_seq_save(j->h->seq, j->path, j->e);
+}
+
+int sched_held_save(sched_held *h, const char *path, err *e)
+{
+    save_job j = {.h = h, .path = path, .e = e};
+    int rc = run(h->s, save, &j);
+    return rc ? err_set(e, rc, "the scheduler has ended") : j.rc;
 }
 
 size_t sched_held_tokens(const sched_held *h)

@@ -118,6 +118,10 @@ int sched_call_by(sched *s, double deadline, void (*fn)(void *ctx), void *ctx);
 int sched_hold(sched *s, const int32_t *tokens, size_t n, sched_held **out, err *e);
 // Sets so many pages aside for sequences that functions of sched_call make; within the same bounds.
 int sched_claim(sched *s, int pages, sched_held **out, err *e);
+// What is held into a file (kv_seq_save), and held again from it, in this start or a later one; within the same bounds. No
+// step is run meanwhile. Errors of kv_seq_save and kv_seq_load; ST_CANCELED.
+int sched_held_save(sched_held *h, const char *path, err *e);
+int sched_hold_file(sched *s, const char *path, sched_held **out, err *e);
 size_t sched_held_tokens(const sched_held *h);
 void sched_release(sched_held *h);  // before sched_free; NULL is allowed
 

@@ -213,6 +213,20 @@ int irori_scheduler_hold(irori_held **out, irori_scheduler *s, const int32_t *id
     return IRORI_UNSUPPORTED;
 }
 
+int irori_scheduler_hold_file(irori_held **out, irori_scheduler *s, const char *path, irori_error *error)
+{
+    (void)path;
+    return irori_scheduler_hold(out, s, NULL, 0, error);
+}
+
+int irori_held_save(irori_held *h, const char *path, irori_error *error)
+{
+    (void)h;
+    (void)path;
+    (void)error;
+    return IRORI_UNSUPPORTED;
+}
+
 size_t irori_held_tokens(const irori_held *h)
 {
     (void)h;

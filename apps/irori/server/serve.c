@@ -89,14 +89,15 @@ static void raise_file_limit(void)
 
 static int start(server *s, const serve_options *o, const http_options *h, err *e)
 {
-    char folder[900], path[1024];
+    char folder[900], path[1024], pages[1024];
     bool has = os_state_dir("irori", folder, sizeof folder) && os_make_dirs(folder);
     snprintf(path, sizeof path, "%s/server.sqlite", folder);
+    snprintf(pages, sizeof pages, "%s/sessions", folder);
     int rc = shelf_open(&s->shelf, has ? path : NULL, e);
     if (!rc)
         rc = models_new(&s->models, &o->models, e);
     if (!rc)
-        rc = sessions_new(&s->sessions, s->models, e);
+        rc = sessions_new(&s->sessions, s->models, s->shelf, has && os_make_dirs(pages) ? pages : NULL, e);
     if (!rc)
         rc = talks_new(&s->talks, s->models, s->shelf, e);
     if (!rc && o->upstream)

@@ -1,31 +1,39 @@
 // See sessions.h. One lock for the list; it is never held while the scheduler is called, whose events take it.
 #include "server/sessions.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "server/sse.h"
 #include "server/talks.h"
 
+#define KIND "kept session"
+#define SUFFIX ".kv"
 enum { MOST = 64, USUAL_SECONDS = 600, MOST_SECONDS = 86400 };
 
 typedef struct session {
     struct session *next;
     char id[40];
-    const models_open *m;
-    json_t *past;  // messages, or a string; copies, shared with no request: its reference counts are
-                   // touched under the lock only
+    char *model;           // its name
+    const models_open *m;  // NULL: the server was started anew, and nobody has used the session since
+    json_t *past;          // messages, or a string; copies, shared with no request: its reference counts are
+                           // touched under the lock only
     json_t *tools, *variables;  // of messages; NULL: none
     irori_held *held;
     size_t tokens;
     int64_t created;
     double seconds, last_used;  // how long it stays unused
-    bool busy;                  // something is being added
+    bool busy;                  // something is being added, or its pages are being read
 } session;
 
 struct sessions {
     models *models;
+    shelf *shelf;
+    char *folder;  // of files with pages; NULL: there is none
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t keeper;
@@ -37,7 +45,9 @@ struct sessions {
 static void drop(sessions *x, session *q)
 {
     irori_held_release(q->held);
-    models_release(x->models, q->m);
+    if (q->m)
+        models_release(x->models, q->m);
+    mem_free(q->model);
     json_decref(q->past);
     json_decref(q->tools);
     json_decref(q->variables);
@@ -63,6 +73,28 @@ static void take_out(sessions *x, session *q)
     x->n--;
 }
 
+// ---- For the next start: the words on the shelf, the pages in a file ----
+
+static bool path_of(const sessions *x, const char *id, char *out, size_t cap)
+{
+    return x->folder && (size_t)snprintf(out, cap, "%s/%s%s", x->folder, id, SUFFIX) < cap;
+}
+
+// A session that is no more is none at the next start either.
+static void forget(sessions *x, const char *id)
+{
+    char path[1024];
+    shelf_delete(x->shelf, KIND, id, NULL);
+    if (path_of(x, id, path, sizeof path))
+        unlink(path);
+}
+
+static void forget_and_drop(sessions *x, session *q)
+{
+    forget(x, q->id);
+    drop(x, q);
+}
+
 static void *keep(void *ctx)
 {
     sessions *x = ctx;
@@ -76,7 +108,7 @@ static void *keep(void *ctx)
         if (old) {
             take_out(x, old);
             pthread_mutex_unlock(&x->lock);
-            drop(x, old);
+            forget_and_drop(x, old);
             pthread_mutex_lock(&x->lock);
             continue;
         }
@@ -88,15 +120,73 @@ static void *keep(void *ctx)
     return NULL;
 }
 
-int sessions_new(sessions **out, models *m, err *e)
+// A session of an earlier start, without model and pages yet. What cannot be read is left out.
+static void remember(sessions *x, const char *id)
+{
+    json_t *kept;
+    err e;
+    if (shelf_get(x->shelf, KIND, id, &kept, &e))
+        return;
+    const char *model = json_string_value(json_object_get(kept, "model"));
+    json_t *past = json_object_get(kept, "past");
+    session *q = model && past ? mem_calloc(MEM_OTHER, 1, sizeof *q) : NULL;
+    char *name = q ? mem_strndup(MEM_OTHER, model, strlen(model)) : NULL;
+    if (name) {
+        snprintf(q->id, sizeof q->id, "%s", id);
+        q->model = name;
+        q->past = json_deep_copy(past);
+        q->tools = json_deep_copy(json_object_get(kept, "tools"));
+        q->variables = json_deep_copy(json_object_get(kept, "variables"));
+        q->tokens = (size_t)json_integer_value(json_object_get(kept, "tokens"));
+        q->created = json_integer_value(json_object_get(kept, "created"));
+        q->seconds = json_number_value(json_object_get(kept, "seconds"));
+        q->last_used = os_seconds();
+        q->next = x->first;
+        x->first = q;
+        x->n++;
+    } else {
+        mem_free(q);
+    }
+    json_decref(kept);
+}
+
+// Files of sessions that are no more: a kill came between the two.
+static void sweep(sessions *x)
+{
+    DIR *dir = opendir(x->folder);
+    for (struct dirent *d; dir && (d = readdir(dir));) {
+        char id[40], path[1024];
+        size_t n = strlen(d->d_name);
+        if (n < sizeof SUFFIX || n - (sizeof SUFFIX - 1) >= sizeof id || !strstr(d->d_name, SUFFIX))
+            continue;
+        snprintf(id, sizeof id, "%.*s", (int)(n - (sizeof SUFFIX - 1)), d->d_name);
+        if (!find(x, id) && (size_t)snprintf(path, sizeof path, "%s/%s", x->folder, d->d_name) < sizeof path)
+            unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+int sessions_new(sessions **out, models *m, shelf *kept, const char *folder, err *e)
 {
     sessions *x = mem_calloc(MEM_OTHER, 1, sizeof *x);
+    json_t *ids, *id;
+    size_t i;
     *out = x;
     if (!x)
         return err_set(e, ST_NOMEM, "no memory for sessions");
     x->models = m;
+    x->shelf = kept;
+    x->folder = folder ? mem_strndup(MEM_OTHER, folder, strlen(folder)) : NULL;
     pthread_mutex_init(&x->lock, NULL);
     pthread_cond_init(&x->changed, NULL);
+    int rc = shelf_list(kept, KIND, &ids, e);
+    if (rc)
+        return rc;
+    json_array_foreach(ids, i, id) remember(x, json_string_value(id));
+    json_decref(ids);
+    if (x->folder)
+        sweep(x);
     x->running = pthread_create(&x->keeper, NULL, keep, x) == 0;
     return x->running ? ST_OK : err_set(e, ST_IO, "a thread could not be started");
 }
@@ -126,6 +216,7 @@ void sessions_free(sessions *x)
     sessions_stop(x);
     pthread_mutex_destroy(&x->lock);
     pthread_cond_destroy(&x->changed);
+    mem_free(x->folder);
     mem_free(x);
 }
 
@@ -139,12 +230,12 @@ size_t sessions_count(sessions *x)
 
 static json_t *describe(const session *q)
 {
-    size_t held = irori_held_tokens(q->held);
+    size_t held = q->held ? irori_held_tokens(q->held) : 0;
     return json_pack("{s:s, s:s, s:s, s:I, s:f, s:I, s:I, s:I}", "id", q->id, "object", "session", "model",
-                     q->m->name, "created", (json_int_t)q->created, "expires_in",
+                     q->model, "created", (json_int_t)q->created, "expires_in",
                      MAX(q->seconds - (os_seconds() - q->last_used), 0.), "tokens", (json_int_t)q->tokens,
                      "held_tokens", (json_int_t)held, "bytes",
-                     (json_int_t)(held * q->m->info.kv_bytes_per_token));
+                     (json_int_t)(q->m ? held * q->m->info.kv_bytes_per_token : 0));
 }
 
 // ---- Running ahead ----
@@ -155,6 +246,7 @@ typedef struct ahead {
     bool is_new, over;
     json_t *past;
     double seconds;
+    int64_t created;
 } ahead;
 
 static void ahead_free(void *own)
@@ -173,20 +265,28 @@ static void ahead_free(void *own)
 static session *settle(ask *a, ahead *p)
 {
     session *q = p->is_new ? NULL : find(p->x, p->id);
-    if (p->is_new && p->x->n < MOST && !p->x->stopped && (q = mem_calloc(MEM_OTHER, 1, sizeof *q))) {
+    char *model = p->is_new && p->x->n < MOST && !p->x->stopped
+                      ? mem_strndup(MEM_OTHER, a->m->name, strlen(a->m->name))
+                      : NULL;
+    if (model && (q = mem_calloc(MEM_OTHER, 1, sizeof *q))) {
+        q->model = model;
+        model = NULL;
         snprintf(q->id, sizeof q->id, "%s", p->id);
         q->created = a->created;
         q->seconds = p->seconds;
         q->tools = json_deep_copy(a->tools);
         q->variables = json_deep_copy(a->variables);
-        q->m = a->m;
-        a->m = NULL;  // it is in use as long as the session lives
         q->next = p->x->first;
         p->x->first = q;
         p->x->n++;
     }
+    mem_free(model);
     if (!q)
         return NULL;
+    if (!q->m) {
+        q->m = a->m;
+        a->m = NULL;  // it is in use as long as the session lives
+    }
     json_t *past = q->past;
     q->past = json_deep_copy(p->past);
     json_decref(past);
@@ -195,6 +295,24 @@ static session *settle(ask *a, ahead *p)
     q->busy = false;
     p->over = true;
     return q;
+}
+
+// What the session will be, for the next start. Without its pages it is still a session: they are run again.
+static int write_down(ask *a, const ahead *p, irori_held *held, err *e)
+{
+    char path[1024];
+    err unwritten;
+    if (path_of(p->x, p->id, path, sizeof path) && irori_held_tokens(held))
+        irori_held_save(held, path, (irori_error *)(void *)&unwritten);
+    json_t *kept = json_pack("{s:s, s:O, s:O*, s:O*, s:I, s:I, s:f}", "model", a->m->name, "past", p->past,
+                             "tools", a->tools, "variables", a->variables, "tokens", (json_int_t)a->n_ids,
+                             "created", (json_int_t)p->created, "seconds", p->seconds);
+    char *text = kept ? json_dumps(kept, JSON_COMPACT) : NULL;
+    int rc = text ? shelf_put(p->x->shelf, KIND, p->id, text, strlen(text), e)
+                  : err_set(e, ST_NOMEM, "no memory to write the session down");
+    free(text);
+    json_decref(kept);
+    return rc;
 }
 
 // The prompt was run: its pages are held from now on.
@@ -208,6 +326,11 @@ static void ahead_done(ask *a)
         answer_error(a->r, a->family, e.code == ST_LIMIT ? 429 : status_of(e.code), NULL, NULL, "%s", e.msg);
         return;
     }
+    if (write_down(a, p, held, &e)) {
+        irori_held_release(held);
+        answer_error(a->r, a->family, 503, NULL, NULL, "%s", e.msg);
+        return;
+    }
     pthread_mutex_lock(&p->x->lock);
     session *q = settle(a, p);
     if (q) {
@@ -215,8 +338,12 @@ static void ahead_done(ask *a)
         q->held = held;
         told = describe(q);
     }
+    bool lost = !q &&
+                (p->is_new || !p->x->stopped);  // at the end of the server others stay for the next start
     pthread_mutex_unlock(&p->x->lock);
     irori_held_release(q ? old : held);
+    if (lost)
+        forget(p->x, p->id);
     if (q)
         answer_value(a->r, 200, told);
     else
@@ -237,6 +364,7 @@ static ask *ahead_new(incoming *c, bool is_new)
     }
     p->x = c->s->sessions;
     p->is_new = is_new;
+    p->created = a->created;
     snprintf(p->id, sizeof p->id, "%s", a->id);
     a->own = p;
     a->own_free = ahead_free;
@@ -287,6 +415,38 @@ void route_session_new(incoming *c)
     ask_free(a);
 }
 
+// A session of an earlier start gets its model and pages when it is used. What cannot be had is run again.
+static void wake(sessions *x, const char *id)
+{
+    char path[1024], *model = NULL;
+    pthread_mutex_lock(&x->lock);
+    session *q = find(x, id);
+    if (q && !q->m && !q->busy && (model = mem_strndup(MEM_OTHER, q->model, strlen(q->model))))
+        q->busy = true;
+    pthread_mutex_unlock(&x->lock);
+    if (!model)
+        return;
+    const models_open *m = NULL;
+    irori_held *held = NULL;
+    double took;
+    err e;
+    if (!models_use(x->models, model, NAN, &m, &took, &e) && path_of(x, id, path, sizeof path))
+        irori_scheduler_hold_file(&held, m->scheduler, path, (irori_error *)(void *)&e);
+    mem_free(model);
+    pthread_mutex_lock(&x->lock);
+    q = find(x, id);
+    if (q) {
+        q->busy = false;
+        q->m = m;
+        q->held = held;
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (!q)
+        irori_held_release(held);
+    if (!q && m)
+        models_release(x->models, m);
+}
+
 // What there is of the session before what is added; the HTTP status of a failure, else 0.
 static int append_to(ask *a, ahead *p, const char *id)
 {
@@ -309,7 +469,9 @@ static int append_to(ask *a, ahead *p, const char *id)
     if (!status) {
         q->busy = true;
         snprintf(p->id, sizeof p->id, "%s", id);
-        a->model = mem_strndup(MEM_OTHER, q->m->name, strlen(q->m->name));
+        p->seconds = q->seconds;
+        p->created = q->created;
+        a->model = mem_strndup(MEM_OTHER, q->model, strlen(q->model));
         a->tools = json_deep_copy(q->tools);
         json_decref(a->variables);
         a->variables = json_deep_copy(q->variables);
@@ -339,6 +501,8 @@ void route_session_append(incoming *c)
         return;
     ahead *p = a->own;
     read_past(a, &f);
+    if (!f.wrong)
+        wake(p->x, id);
     int status = f.wrong ? 400 : append_to(a, p, id);
     if (!status) {
         a->prompt = p->past;
@@ -412,7 +576,7 @@ void route_session_delete(incoming *c)
         return;
     }
     if (q)
-        drop(x, q);
+        forget_and_drop(x, q);
     answer_value(c->r, 200,
                  json_pack("{s:s, s:s, s:b}", "id", c->rest, "object", "session.deleted", "deleted", 1));
 }
@@ -423,19 +587,20 @@ void sessions_continue(ask *a, fields *f)
     const char *id = fields_text(f, "session", NULL);
     if (!id || f->wrong)
         return;
+    wake(x, id);
     pthread_mutex_lock(&x->lock);
     session *q = find(x, id);
     if (!q || !json_is_array(q->past)) {
         fields_wrong(f, "session", "there is no session \"%.60s\" of messages; it may have ended", id);
-    } else if (a->model && strcmp(a->model, q->m->name) != 0) {
-        fields_wrong(f, "session", "the session is with model \"%.60s\"", q->m->name);
+    } else if (a->model && strcmp(a->model, q->model) != 0) {
+        fields_wrong(f, "session", "the session is with model \"%.60s\"", q->model);
     } else {
         json_t *all = json_deep_copy(q->past);
         json_array_extend(all, a->messages);
         json_decref(a->messages);
         a->messages = all;
         if (!a->model)
-            a->model = mem_strndup(MEM_OTHER, q->m->name, strlen(q->m->name));
+            a->model = mem_strndup(MEM_OTHER, q->model, strlen(q->model));
         if (!a->tools)
             a->tools = json_deep_copy(q->tools);
         if (!a->variables)
