@@ -314,6 +314,9 @@ typedef struct irori_calls {
 // Control tokens count as their text. `after`, errors as irori_grammar_new; those of a schema name the tool too.
 IRORI_API int irori_grammar_new_calls(irori_grammar **out, irori_model *m, const irori_calls *calls,
                                       const char *after, irori_error *error);
+// *fits: whether a whole text is a sentence of the grammar. IRORI_LIMIT, IRORI_NOMEM. Any thread.
+IRORI_API int irori_grammar_check(irori_grammar *g, const char *text, size_t bytes, bool *fits,
+                                  irori_error *error);
 IRORI_API void irori_grammar_free(
     irori_grammar *g);  // sessions that use it keep what they need; NULL is allowed
 

@@ -40,7 +40,9 @@ typedef struct cli_options {
     const char *pp, *tg, *depth, *batch;
     int repetitions;  // 0: not given
     bool full;
-    const char *report;
+    const char *report, *url, *answers;
+    bool hold;
+    float least_likeness;
     const char *type, *imatrix, *plot, *base;
     bool csv;
     // Of the store:
@@ -154,6 +156,7 @@ int cmd_bench_spec(const cli_options *o);  // bench_spec.c: irori bench spec
 int cmd_embed(const cli_options *o);
 int cmd_rerank(const cli_options *o);
 int cmd_eval(const cli_options *o);
+int cli_eval_ppl(const cli_options *o, irori_model *m, const char *text, size_t n, size_t window);
 int cli_eval_bpw(const cli_options *o);                                                         // eval_bpw.c
 int cli_eval_kl(const cli_options *o, irori_model *m, const char *text, size_t n, size_t ctx);  // eval_kl.c
 int eval_kv(const cli_options *o, const char *text, size_t n);                                  // eval_kv.c

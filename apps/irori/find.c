@@ -71,6 +71,9 @@ int cli_find_models(const cli_command *c, int argc, char **argv, cli_options *o)
 {
     irori_error e;
     bool takes = strstr(c->arguments, "MODEL") || c->run == cmd_info || c->run == cmd_quantize;
+    bool report = o->command && strcmp(o->command, "diff") == 0;
+    if (o->url || report)  // a server's name for a model; no model
+        return CLI_OK;
     if (takes && o->model) {
         int rc = find(o->model, paths[0], sizeof paths[0], &found, (err *)(void *)&e);
         if (rc)

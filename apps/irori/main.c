@@ -42,11 +42,11 @@ const cli_command cli_commands[] = {
      "(0..1) and its line number.",
      cmd_rerank},
     {"bench", "[spec|diff] MODEL", "measure speed and memory",
-     "pp tg depth batch full repetitions report memory n draft oracle json " MODEL_OPTIONS,
+     "pp tg depth batch full repetitions report memory n draft oracle url api-key json " MODEL_OPTIONS,
      "pp: tokens a second of a prompt, and the wait for the first token; tg: of generation, and the wait between tokens. "
      "A row is the median of its repetitions with the interval that holds it with 95 %. --full measures prompts of up "
      "to 32,768 tokens, generation behind them, 4 and 16 answers at once, and cold and warm starts. --memory reports "
-     "what the activation plan saves. bench diff A B compares two files of --report. bench spec compares generation with guesses and "
+     "what the activation plan saves. bench diff A B compares two files of --report. With --url a server of OpenAI's kind is measured, with --batch clients at once. bench spec compares generation with guesses and "
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
@@ -57,15 +57,20 @@ const cli_command cli_commands[] = {
      "With --type all is told as if the model had been quantized so. --verify runs the model and sets predicted and measured side by side; what was missed corrects later predictions. "
      "docs/PLAN.md tells how.",
      cmd_plan},
-    {"eval", "ppl|kl|bpw|kv MODEL",
-     "perplexity, loss against another model; tables over bit widths and KV policies",
-     "file base json csv plot imatrix chunks repetitions " MODEL_OPTIONS,
+    {"eval", "ppl|kl|bpw|kv|ablation|choice|answers|recall|meaning|tools MODEL",
+     "how well a model predicts, answers, remembers",
+     "file base output answers url api-key n raw hold least-likeness temp seed json csv plot report imatrix draft chunks "
+     "repetitions " MODEL_OPTIONS,
      "ppl: the text is cut into windows of --ctx tokens (default 512); the second half of each is scored. The last, "
-     "incomplete window is dropped. kl: the same predictions beside those of --base, the model that MODEL was made from "
-     "say: perplexities, their difference with its standard error, and the KL divergence from the base. bpw: MODEL (F16, BF16 or F32) is quantized in eight ways into a temporary file; each "
-     "is measured for size, speed, memory and energy, and compared with MODEL token by token over --chunks windows "
-     "(default 4) of --ctx tokens (default 256). kv: a table of policies (or that of --kv) against F16, over the first "
-     "windows of --ctx tokens (default 2048), as many as --repetitions says.",
+     "incomplete window is dropped. kl: the same predictions beside those of --base, the model that MODEL was made "
+     "from say: perplexities, their difference with its standard error, and the KL divergence from the base. bpw: MODEL "
+     "(F16, BF16 or F32) is quantized in eight ways into a temporary file; each is measured for size, speed, memory "
+     "and energy, and compared with MODEL token by token over --chunks windows (default 4) of --ctx tokens (default "
+     "256). kv: a table of policies (or that of --kv) against F16, over the first windows of --ctx tokens (default "
+     "2048), as many as --repetitions says. ablation: each technique off, alone, and all together. choice: multiple "
+     "choice (JCommonsenseQA, JNLI, BLiMP, HellaSwag, MMLU). answers: prompts with the answers or schemas wanted. "
+     "recall: codes told a number of tokens ago. meaning: how alike the answers of two models are, by an embedder. "
+     "tools: function calls asked of a server. docs/BENCH.md tells more of each.",
      cmd_eval},
     {"quantize", "IN OUT", "make a model file smaller", "type target-bpw imatrix threads json",
      "IN may be of any type, best F16, BF16 or F32. An interrupted run leaves OUT.partial; the same command goes on from "
@@ -170,7 +175,13 @@ const cli_option cli_option_table[] = {
     {"no-guess", 0, CLI_FLAG, AT(no_guess), NULL, "run every token by itself: the same answer, later", 0, 0},
     {"oracle", 0, CLI_FLOAT, AT(oracle), "A", "bench spec: guesses that are right with probability A", 0, 1},
     {"output", 'o', CLI_TEXT, AT(output), "FILE", "the file to write", 0, 0},
-    {"base", 0, CLI_TEXT, AT(base), "FILE", "eval kl: the model to compare with", 0, 0},
+    {"base", 0, CLI_TEXT, AT(base), "FILE", "eval: the model to compare with; meaning: the answers", 0, 0},
+    {"url", 0, CLI_TEXT, AT(url), "URL",
+     "measure the server there, http://127.0.0.1:11434 say; MODEL is its name for one", 0, 0},
+    {"answers", 0, CLI_TEXT, AT(answers), "FILE", "eval tools: the calls that are right", 0, 0},
+    {"hold", 0, CLI_FLAG, AT(hold), NULL, "eval answers: hold each answer to its item's schema", 0, 0},
+    {"least-likeness", 0, CLI_FLOAT, AT(least_likeness), "C",
+     "eval meaning: cosine from which two answers mean the same (default 0.8)", -1, 1},
     {"csv", 0, CLI_FLAG, AT(csv), NULL, "eval bpw: the table as comma-separated values", 0, 0},
     {"plot", 0, CLI_TEXT, AT(plot), "FILE", "eval bpw, kv: draw the table as SVG into a file", 0, 0},
     {"chunks", 0, CLI_INT, AT(chunks), "N", "most windows of the text to run (default: all)", 1, 1 << 28},
@@ -223,7 +234,7 @@ const cli_option cli_option_table[] = {
     {"memory-budget", 0, CLI_INT, AT(memory_budget), "MB",
      "memory for all open models (default: three quarters of the machine's)", 1, 1 << 30},
     {"connections", 0, CLI_INT, AT(connections), "N", "clients connected at once (default 2048)", 1, 100000},
-    {"api-key", 0, CLI_TEXT, AT(api_key), "KEY", "clients must send this key", 0, 0},
+    {"api-key", 0, CLI_TEXT, AT(api_key), "KEY", "key that clients must send", 0, 0},
     {"origins", 0, CLI_TEXT, AT(origins), "URL,...", "web pages of other machines that may call; *: all", 0,
      0},
     {"tls-cert", 0, CLI_TEXT, AT(tls_cert), "FILE", "serve HTTPS with this certificate (PEM)", 0, 0},

@@ -20,6 +20,7 @@ void cli_defaults(cli_options *o)
                        .tg = "128",
                        .depth = "0",
                        .batch = "1",
+                       .least_likeness = 0.8f,
                        .port = 11434,
                        .slots = 8,
                        .keep_alive = 300};

@@ -73,6 +73,21 @@ int irori_grammar_new(irori_grammar **out, irori_model *m, irori_grammar_kind ki
     return ST_OK;
 }
 
+int irori_grammar_check(irori_grammar *g, const char *text, size_t bytes, bool *fits, irori_error *error)
+{
+    gram_state *s;
+    err *e = api_err(error);
+    *fits = false;
+    int rc = gram_state_new(&s, g->g, e);
+    if (rc)
+        return rc;
+    rc = bytes ? gram_state_accept_bytes(s, text, bytes, e) : ST_OK;
+    if (!rc)
+        *fits = gram_state_may_end(s);
+    gram_state_free(s);
+    return rc == ST_INVALID ? ST_OK : rc;  // a byte that fits nowhere is an answer
+}
+
 static int compile_calls(gram **out, irori_model *m, const irori_calls *c, const char *after, err *e)
 {
     gram_tool *tools = mem_calloc(MEM_GRAMMAR, c->n_tools + 1, sizeof *tools);

@@ -40,7 +40,7 @@ class Bench(cli.Case):
         self.assertEqual({(r["test"], r["metric"], r["n"]) for r in lines[1:]},
                          {("pp16", "tokens_per_second", 2), ("pp16", "ttft_ms", 2), ("pp16", "rss_mb", 1),
                           ("tg4", "tokens_per_second", 2), ("tg4", "token_ms", 8), ("tg4", "rss_mb", 1)})
-        for r in lines[1:]:
+        for r in (r for r in lines[1:] if r["n"] > 1):
             self.assertTrue(r["least"] <= r["low"] <= r["median"] <= r["high"] <= r["most"], r)
         page = open(names[2], encoding="utf-8").read()
         self.assertEqual(page.count("<circle"), 6)

@@ -404,5 +404,5 @@ int cmd_bench(const cli_options *o)
         return cmd_bench_spec(o);
     if (o->command)
         return bench_diff(o);
-    return bench_model(o);
+    return o->url ? bench_url(o) : bench_model(o);
 }

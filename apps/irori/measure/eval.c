@@ -1,121 +1,194 @@
-// irori eval: how well a model predicts a text (bpw, kl, kv: eval_*.c).
+// irori eval: which measures there are, and what they have in common.
+#include "measure/eval.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
-#include "put.h"
+enum { USUAL_WINDOW = 512, LEAST_WINDOW = 8 };
 
-typedef struct score {
-    double nll;  // sum over scored tokens
-    size_t scored, used;
-} score;
+// A measure has one of the functions.
+typedef struct measure {
+    const char *name;
+    bool needs_base, needs_url;
+    int (*whole)(const cli_options *o);  // does it all itself
+    int (*text)(const cli_options *o, irori_model *m, const char *text, size_t n,
+                size_t window);  // of --file
+    int (*rows)(const cli_options *o, irori_model *m, report *r,
+                irori_error *e);  // of items; with --base also of that
+    int (*server)(const cli_options *o, report *r, irori_error *e);
+} measure;
 
-// Windows of ctx tokens, each on its own; predictions made at positions ctx/2 .. ctx-2 are scored.
-static int score_windows(irori_session *s, const int32_t *ids, size_t count, size_t ctx, score *out,
-                         irori_error *e)
+static int kv(const cli_options *o)
 {
-    cli_progress bar;
-    cli_progress_start(&bar, "scoring");
-    double *logprob = mem_alloc(MEM_OTHER, ctx * sizeof *logprob);
-    if (!logprob)
-        return err_set((err *)(void *)e, ST_NOMEM, "out of memory for %zu scores", ctx);
-    int rc = IRORI_OK;
-    size_t first = ctx / 2 + 1;
-    for (size_t at = 0; !rc && at + ctx <= count; at += ctx) {
-        cli_progress_step(&bar, at, count);
-        rc = irori_session_truncate(s, 0, e);
-        if (!rc)
-            rc = irori_session_score(s, ids + at, ctx, first, logprob, e);
-        for (size_t i = 0; !rc && i < ctx - first; i++)
-            out->nll -= logprob[i];
-        out->scored += ctx - first;
-        out->used += ctx;
-    }
-    cli_progress_end(&bar);
-    mem_free(logprob);
-    return rc;
-}
-
-static int report(const cli_options *o, const score *r)
-{
-    double nll = r->nll / (double)r->scored;
-    if (!o->json) {
-        printf("perplexity %.4f (nll %.6f a token) over %zu scored tokens of %zu\n", exp(nll), nll, r->scored,
-               r->used);
-        return CLI_OK;
-    }
-    buf out;
-    buf_init(&out);
-    json_writer w;
-    json_begin(&w, &out);
-    json_obj(&w);
-    put_num(&w, "ppl", exp(nll));
-    put_int(&w, "tokens", (int64_t)r->used);
-    put_int(&w, "scored", (int64_t)r->scored);
-    put_num(&w, "nll", nll);
-    json_end(&w);
-    return cli_print_json(&out);
-}
-
-static int perplexity(const cli_options *o, irori_model *m, const char *text, size_t n, size_t ctx)
-{
-    irori_session *s = NULL;
-    irori_error e;
-    int32_t *ids = NULL;
-    size_t count = 0;
-    score r = {0};
-    int rc = irori_tokenize(m, text, n, IRORI_TOKENIZE_BOS, &ids, &count, &e);
-    if (!rc && count < ctx)
-        rc = err_set((err *)(void *)&e, ST_INVALID,
-                     "the text has %zu tokens, a window needs %zu; use a smaller --ctx", count, ctx);
-    if (!rc)
-        rc = irori_session_new(&s, m, NULL, &e);
-    if (!rc)
-        rc = score_windows(s, ids, count, ctx, &r, &e);
-    rc = rc ? cli_fail(&e) : report(o, &r);
-    irori_session_free(s);
-    irori_free(ids);
-    return rc;
-}
-
-int cmd_eval(const cli_options *o)
-{
-    if (o->command && strcmp(o->command, "bpw") == 0)
-        return cli_eval_bpw(o);
-    bool kv = o->command && strcmp(o->command, "kv") == 0, kl = o->command && strcmp(o->command, "kl") == 0;
-    if (!kv && !kl && (!o->command || strcmp(o->command, "ppl") != 0)) {
-        fprintf(stderr, "irori eval: measure is \"%s\", allowed ppl, kl, bpw, kv\n",
-                o->command ? o->command : "");
-        return CLI_USAGE;
-    }
-    if (kl && !o->base) {
-        fprintf(stderr, "irori eval: --base is missing: the model to compare with\n");
-        return CLI_USAGE;
-    }
-    if (!o->file) {
-        fprintf(stderr, "irori eval: --file is missing: the text to score\n");
-        return CLI_USAGE;
-    }
-    int ctx = o->ctx ? o->ctx : 512;
-    if (ctx < 8) {
-        fprintf(stderr, "irori eval: --ctx is %d, allowed 8 and more\n", ctx);
-        return CLI_USAGE;
-    }
     char *text;
     size_t n;
     if (cli_read_text(o->file, &text, &n))
         return CLI_FAILED;
-    if (kv) {
-        int done = eval_kv(o, text, n);
-        mem_free(text);
-        return done;
-    }
-    irori_model *m = NULL;
-    int rc = cli_open(o, ctx, 0, &m);
+    int rc = eval_kv(o, text, n);
+    mem_free(text);
+    return rc;
+}
+
+static const measure measures[] = {
+    {"ppl", .text = cli_eval_ppl},
+    {"kl", .needs_base = true, .text = cli_eval_kl},
+    {"bpw", .whole = cli_eval_bpw},
+    {"kv", .whole = kv},
+    {"ablation", .whole = cli_eval_ablation},
+    {"choice", .rows = eval_choice},
+    {"answers", .rows = eval_answers},
+    {"recall", .rows = eval_recall},
+    {"meaning", .needs_base = true, .rows = eval_meaning},
+    {"tools", .needs_url = true, .server = eval_tools},
+};
+
+void eval_add_share(report *r, const char *test, const char *metric, size_t right, size_t n)
+{
+    double low = NAN, high = NAN;
+    bool good = strcmp(metric, "accuracy") == 0 || strcmp(metric, "accuracy_by_length") == 0 ||
+                strcmp(metric, "exact") == 0;
+    if (n)
+        stats_share(right, n, &low, &high);
+    report_add_value(r, test, metric, good, n ? (double)right / (double)n : (double)NAN, low, high, n);
+}
+
+static bool take_text(void *ctx, int32_t id, const char *text, size_t n)
+{
+    (void)id;
+    buf_add(ctx, text, n);
+    return true;
+}
+
+int eval_answer(irori_session *s, const int32_t *ids, size_t count, size_t most, buf *text, irori_error *e)
+{
+    buf_clear(text);
+    int rc = irori_session_truncate(s, 0, e);
     if (!rc)
-        rc = kl ? cli_eval_kl(o, m, text, n, (size_t)ctx) : perplexity(o, m, text, n, (size_t)ctx);
+        rc = irori_session_add(s, ids, count, e);
+    if (!rc)
+        rc = irori_session_generate(s, most, take_text, text, NULL, e);
+    return !rc && text->failed ? err_set((err *)(void *)e, ST_NOMEM, "out of memory for an answer") : rc;
+}
+
+// ---- Measures of a text ----------------------------------------------------------------------------------------
+static int run_text(const cli_options *o, const measure *k)
+{
+    int window = o->ctx ? o->ctx : USUAL_WINDOW;
+    char *text;
+    size_t n;
+    if (window < LEAST_WINDOW) {
+        fprintf(stderr, "irori eval: --ctx is %d, allowed %d and more\n", window, LEAST_WINDOW);
+        return CLI_USAGE;
+    }
+    if (cli_read_text(o->file, &text, &n))
+        return CLI_FAILED;
+    irori_model *m = NULL;
+    int rc = cli_open(o, window, 0, &m);
+    if (!rc)
+        rc = k->text(o, m, text, n, (size_t)window);
     irori_model_close(m);
     mem_free(text);
     return rc;
+}
+
+// ---- Measures that count ---------------------------------------------------------------------------------------
+static int run_model(const cli_options *o, const measure *k, report *r)
+{
+    irori_model *m = NULL;
+    irori_error e;
+    int rc = cli_open(o, 0, 0, &m);
+    if (rc)
+        return rc;
+    report_set_model(r, m);
+    rc = k->rows(o, m, r, &e) ? cli_fail(&e) : CLI_OK;
+    irori_model_close(m);
+    return rc;
+}
+
+// What of the base's figure is kept: 100 * accuracy / accuracy of the base.
+static void add_retained(report *r, const report *base)
+{
+    size_t n = r->n;
+    for (size_t i = 0; i < n && i < base->n; i++) {
+        const report_row a = r->rows[i], *b = &base->rows[i];
+        if (!a.more_is_better || strcmp(a.test, b->test) != 0 || strcmp(a.metric, b->metric) != 0)
+            continue;
+        char metric[32];
+        snprintf(metric, sizeof metric, "%.22s_base", a.metric);
+        report_add_value(r, a.test, metric, true, b->s.median, b->s.low, b->s.high, b->s.n);
+        report_add_value(r, a.test, "retained_percent", true, 100 * a.s.median / b->s.median, NAN, NAN,
+                         a.s.n);
+    }
+}
+
+static int run_base(const cli_options *o, const measure *k, report *r)
+{
+    cli_options own = *o;
+    report base;
+    own.model = o->base;
+    own.output = NULL;
+    own.lora = own.kv = own.kv_budget = NULL;  // the base is run as it is
+    report_init(&base);
+    int rc = run_model(&own, k, &base);
+    if (!rc)
+        add_retained(r, &base);
+    report_done(&base);
+    return rc;
+}
+
+static int run_rows(const cli_options *o, const measure *k)
+{
+    report r;
+    irori_error e;
+    report_init(&r);
+    int rc;
+    if (k->server) {
+        snprintf(r.model, sizeof r.model, "%s", o->model);
+        snprintf(r.url, sizeof r.url, "%s", o->url);
+        rc = k->server(o, &r, &e) ? cli_fail(&e) : CLI_OK;
+    } else {
+        rc = run_model(o, k, &r);
+    }
+    snprintf(r.kv, sizeof r.kv, "%s%s%s", o->kv ? o->kv : "f16", o->kv_budget ? "@" : "",
+             o->kv_budget ? o->kv_budget : "");
+    r.seed = o->seed;
+    r.temperature = o->seed ? (double)o->temperature : 0;
+    if (!rc && o->base && !k->needs_base)
+        rc = run_base(o, k, &r);
+    if (!rc && o->report && report_write(&r, o->report, (err *)(void *)&e))
+        rc = cli_fail(&e);
+    if (!rc)
+        rc = report_print(&r, o->json);
+    report_done(&r);
+    return rc;
+}
+
+// ---- The command -----------------------------------------------------------------------------------------------
+static const measure *find(const char *name)
+{
+    for (size_t i = 0; name && i < COUNT_OF(measures); i++)
+        if (strcmp(measures[i].name, name) == 0)
+            return &measures[i];
+    fprintf(stderr, "irori eval: measure is \"%s\", allowed", name ? name : "");
+    for (size_t i = 0; i < COUNT_OF(measures); i++)
+        fprintf(stderr, "%s %s", i ? "," : "", measures[i].name);
+    fprintf(stderr, "\n");
+    return NULL;
+}
+
+int cmd_eval(const cli_options *o)
+{
+    const measure *k = find(o->command);
+    if (!k)
+        return CLI_USAGE;
+    const char *missing = k->needs_base && !o->base ? "--base is missing: what to compare with"
+                          : k->needs_url && !o->url ? "--url is missing: the server to ask"
+                          : !o->file                ? "--file is missing: the text to score, or the items"
+                                                    : NULL;
+    if (missing) {
+        fprintf(stderr, "irori eval %s: %s\n", k->name, missing);
+        return CLI_USAGE;
+    }
+    return k->whole ? k->whole(o) : k->text ? run_text(o, k) : run_rows(o, k);
 }

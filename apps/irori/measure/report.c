@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli.h"
 #include "put.h"
 
 enum { MOST_FILE = 1 << 28 };
@@ -74,6 +75,25 @@ void report_add(report *r, const char *test, const char *metric, bool more_is_be
     row->s = stats_of(s);
 }
 
+void report_add_value(report *r, const char *test, const char *metric, bool more_is_better, double value,
+                      double low, double high, size_t n)
+{
+    report_row *row = new_row(r);
+    if (!row)
+        return;
+    snprintf(row->test, sizeof row->test, "%s", test);
+    snprintf(row->metric, sizeof row->metric, "%s", metric);
+    row->more_is_better = more_is_better;
+    row->s = (stats){.n = n,
+                     .median = value,
+                     .low = low,
+                     .high = high,
+                     .p95 = NAN,
+                     .least = NAN,
+                     .most = NAN,
+                     .mean = value};
+}
+
 // ---- The fields, once for writing and reading -------------------------------------------------------------------
 enum kind { TEXT, INT, U64, NUMBER };
 typedef struct field {
@@ -133,6 +153,18 @@ static void get_field(const json_t *from, const field *f, void *base)
 }
 
 // ---- JSON lines ------------------------------------------------------------------------------------------------
+static void put_row(json_writer *w, const report_row *row)
+{
+    json_obj(w);
+    put_str(w, "test", row->test);
+    put_str(w, "metric", row->metric);
+    put_str(w, "better", row->more_is_better ? "more" : "less");
+    put_int(w, "n", (int64_t)row->s.n);
+    for (size_t k = 0; k < COUNT_OF(stats_fields); k++)
+        put_field(w, &stats_fields[k], &row->s);
+    json_end(w);
+}
+
 void report_jsonl(const report *r, buf *out)
 {
     json_writer w;
@@ -144,16 +176,8 @@ void report_jsonl(const report *r, buf *out)
     json_end(&w);
     buf_add_char(out, '\n');
     for (size_t i = 0; i < r->n; i++) {
-        const report_row *row = &r->rows[i];
         json_begin(&w, out);
-        json_obj(&w);
-        put_str(&w, "test", row->test);
-        put_str(&w, "metric", row->metric);
-        put_str(&w, "better", row->more_is_better ? "more" : "less");
-        put_int(&w, "n", (int64_t)row->s.n);
-        for (size_t k = 0; k < COUNT_OF(stats_fields); k++)
-            put_field(&w, &stats_fields[k], &row->s);
-        json_end(&w);
+        put_row(&w, &r->rows[i]);
         buf_add_char(out, '\n');
     }
 }
@@ -219,6 +243,16 @@ int report_read(report *r, const char *path, err *e)
 }
 
 // ---- Markdown --------------------------------------------------------------------------------------------------
+const char *report_range(report_text out, double low, double high)
+{
+    out[0] = 0;
+    if (low == high)
+        snprintf(out, sizeof(report_text), "%.4g", low);
+    else if (!isnan(low))
+        snprintf(out, sizeof(report_text), "%.4g..%.4g", low, high);
+    return out;
+}
+
 void report_markdown(const report *r, buf *out)
 {
     buf_printf(out, "# %s %s\n\n", r->model, r->quantization);
@@ -237,9 +271,39 @@ void report_markdown(const report *r, buf *out)
     for (size_t i = 0; i < r->n; i++) {
         const report_row *row = &r->rows[i];
         const stats *s = &row->s;
-        buf_printf(out, "| %s | %s | %.4g | %.4g..%.4g | %.4g | %.4g..%.4g | %zu |\n", row->test, row->metric,
-                   s->median, s->low, s->high, s->p95, s->least, s->most, s->n);
+        report_text interval, p95, reach;
+        buf_printf(out, "| %s | %s | %.4g | %s | %s | %s | %zu |\n", row->test, row->metric, s->median,
+                   report_range(interval, s->low, s->high), report_range(p95, s->p95, s->p95),
+                   report_range(reach, s->least, s->most), s->n);
     }
+}
+
+// ---- Standard output -------------------------------------------------------------------------------------------
+static int print_json(const report *r)
+{
+    buf out;
+    json_writer w;
+    buf_init(&out);
+    json_begin(&w, &out);
+    json_arr(&w);
+    for (size_t i = 0; i < r->n; i++)
+        put_row(&w, &r->rows[i]);
+    json_end(&w);
+    return cli_print_json(&out);
+}
+
+int report_print(const report *r, bool json)
+{
+    if (json)
+        return print_json(r);
+    printf("%-24s %-24s %10s %22s %6s\n", "test", "metric", "value", "95 %", "n");
+    for (size_t i = 0; i < r->n; i++) {
+        const stats *s = &r->rows[i].s;
+        report_text interval;
+        printf("%-24s %-24s %10.4g %22s %6zu\n", r->rows[i].test, r->rows[i].metric, s->median,
+               report_range(interval, s->low, s->high), s->n);
+    }
+    return CLI_OK;
 }
 
 // ---- Files -----------------------------------------------------------------------------------------------------

@@ -64,14 +64,20 @@ static double x_of(double v, double most)
     return LABEL + (most > 0 ? v / most : 0) * (WIDTH - LABEL - VALUE);
 }
 
+// The right end of a row.
+static double reach(const stats *s)
+{
+    return !isnan(s->most) ? s->most : isnan(s->high) ? s->median : s->high;
+}
+
 // A line for each row of the metric: least to most, the interval of the median, the median.
 static void add_plot(buf *out, const report *r, const char *metric)
 {
     double most = 0;
     int rows = 0;
     for (size_t i = 0; i < r->n; i++)
-        if (strcmp(r->rows[i].metric, metric) == 0 && isfinite(r->rows[i].s.most)) {
-            most = fmax(most, r->rows[i].s.most);
+        if (strcmp(r->rows[i].metric, metric) == 0 && isfinite(reach(&r->rows[i].s))) {
+            most = fmax(most, reach(&r->rows[i].s));
             rows++;
         }
     buf_printf(out, "<h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s by test\">\n",
@@ -79,18 +85,21 @@ static void add_plot(buf *out, const report *r, const char *metric)
     int y = ROW / 2 + 3;
     for (size_t i = 0; i < r->n; i++) {
         const stats *s = &r->rows[i].s;
-        if (strcmp(r->rows[i].metric, metric) != 0 || !isfinite(s->most))
+        if (strcmp(r->rows[i].metric, metric) != 0 || !isfinite(reach(s)))
             continue;
-        double low = x_of(s->low, most), high = x_of(s->high, most), mid = x_of(s->median, most);
+        bool spread = !isnan(s->low);  // one measurement has none
+        double low = x_of(spread ? s->low : s->median, most), high = x_of(spread ? s->high : s->median, most);
+        report_text interval;
         buf_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", LABEL - 8, y + 4);
         add_escaped(out, r->rows[i].test);
         buf_printf(out,
                    "</text><line class=\"reach\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>"
                    "<rect class=\"span\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"12\"/>"
                    "<circle class=\"mid\" cx=\"%.1f\" cy=\"%d\" r=\"4\"/>"
-                   "<text x=\"%d\" y=\"%d\">%.4g (%.4g..%.4g)</text>\n",
-                   x_of(s->least, most), x_of(s->most, most), y, y, low, y - 6, fmax(high - low, 1), mid, y,
-                   WIDTH - VALUE + 12, y + 4, s->median, s->low, s->high);
+                   "<text x=\"%d\" y=\"%d\">%.4g %s%s%s</text>\n",
+                   isnan(s->least) ? low : x_of(s->least, most), x_of(reach(s), most), y, y, low, y - 6,
+                   fmax(high - low, 1), x_of(s->median, most), y, WIDTH - VALUE + 12, y + 4, s->median,
+                   spread ? "(" : "", report_range(interval, s->low, s->high), spread ? ")" : "");
         y += ROW;
     }
     buf_add_str(out, "</svg>\n");
@@ -116,9 +125,10 @@ static void add_table(buf *out, const report *r)
         add_escaped(out, r->rows[i].test);
         buf_add_str(out, "</td><td>");
         add_escaped(out, r->rows[i].metric);
-        buf_printf(out,
-                   "</td><td>%.4g</td><td>%.4g..%.4g</td><td>%.4g</td><td>%.4g..%.4g</td><td>%zu</td></tr>\n",
-                   s->median, s->low, s->high, s->p95, s->least, s->most, s->n);
+        report_text interval, p95, reached;
+        buf_printf(out, "</td><td>%.4g</td><td>%s</td><td>%s</td><td>%s</td><td>%zu</td></tr>\n", s->median,
+                   report_range(interval, s->low, s->high), report_range(p95, s->p95, s->p95),
+                   report_range(reached, s->least, s->most), s->n);
     }
     buf_add_str(out, "</table>\n");
 }

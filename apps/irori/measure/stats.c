@@ -73,7 +73,9 @@ stats stats_of(samples *s)
                .p95 = stats_quantile(s->x, s->n, 0.95),
                .least = s->x[0],
                .most = s->x[s->n - 1]};
-    bootstrap(s->x, s->n, &r.low, &r.high);
+    r.low = r.high = NAN;
+    if (s->n > 1)
+        bootstrap(s->x, s->n, &r.low, &r.high);
     for (size_t i = 0; i < s->n; i++)
         r.mean += s->x[i] / (double)s->n;
     return r;
@@ -85,6 +87,6 @@ void stats_share(size_t right, size_t n, double *low, double *high)
     double p = (double)right / (double)n, m = (double)n;
     double middle = (p + z * z / (2 * m)) / (1 + z * z / m);
     double half = z / (1 + z * z / m) * sqrt(p * (1 - p) / m + z * z / (4 * m * m));
-    *low = middle - half;
-    *high = middle + half;
+    *low = fmax(middle - half, 0);
+    *high = fmin(middle + half, 1);
 }

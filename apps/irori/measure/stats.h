@@ -20,7 +20,7 @@ typedef struct stats {
     double p95, least, most, mean;
 } stats;
 // Sorts the samples. The interval is the percentile bootstrap's (Efron 1979) over 1,000 draws from a fixed seed, so that the
-// same samples give the same report. No samples: all NAN.
+// same samples give the same report. One sample has no interval (NAN); no samples: all NAN.
 stats stats_of(samples *s);
 // Of sorted values, n >= 1; q in 0..1; linear between neighbours.
 double stats_quantile(const double *sorted, size_t n, double q);
