@@ -88,7 +88,7 @@ export function suite({ words = [], viewport = { width: 1200, height: 800 }, loc
 
   // options: of the browser's context. allow: a pattern of console messages that are expected.
   const test = (name, run, { allow, ...options } = {}) =>
-    nodeTest(name, async () => {
+    nodeTest(name, { timeout: 3 * PATIENCE }, async () => {
       const context = await browser.newContext({ viewport, locale, colorScheme, reducedMotion: "reduce", ...options });
       context.setDefaultTimeout(PATIENCE);
       const page = await context.newPage();
@@ -99,7 +99,7 @@ export function suite({ words = [], viewport = { width: 1200, height: 800 }, loc
       });
       page.on("request", (r) => {
         const url = new URL(r.url());
-        if (url.protocol.startsWith("http") && url.host !== `127.0.0.1:${server.port}`) wrong.push(`asked another place: ${r.url()}`);
+        if (url.protocol.startsWith("http") && url.hostname !== "127.0.0.1") wrong.push(`asked another place: ${r.url()}`);
       });
       try {
         await run({ page, context, server, browser });
@@ -129,7 +129,20 @@ export async function checkAxe(page, what) {
   throw new Error(`axe, ${what}:\n${lines.join("\n")}`);
 }
 
+// Fails when something reaches out of the view to the right, but for what lies in a box that scrolls sideways.
+export async function checkWidth(page) {
+  const out = await page.evaluate(() => {
+    const scrolls = (e) => e && (["auto", "scroll"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    return [...document.querySelectorAll("body *")]
+      .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".visually-hidden") && !scrolls(e.parentElement))
+      .map((e) => `${e.tagName} ${e.className}`);
+  });
+  if (out.length) throw new Error(`wider than the view: ${out.slice(0, 5).join("; ")}`);
+}
+
 // A picture for docs/, only when IRORI_PICTURES is set: pictures are made by the tests, and committed by a person.
 export async function picture(page, name) {
-  if (process.env.IRORI_PICTURES) await page.screenshot({ path: join(SOURCE, "docs/pictures", `${name}.png`) });
+  if (!process.env.IRORI_PICTURES) return;
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: join(SOURCE, "docs/pictures", `${name}.png`), animations: "disabled", caret: "hide" });
 }

@@ -60,7 +60,7 @@ static void send_index(incoming *c, const char *p, size_t n)
     snprintf(
         policy, sizeof policy,
         "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-%s'; img-src 'self' data: blob:; "
-        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types default",
         nonce);
     for (const char *at; (at = memmem(p, n, mark, sizeof mark - 1));) {

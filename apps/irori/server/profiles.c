@@ -19,17 +19,17 @@ static void answer_none(incoming *c, const err *e)
 
 void route_profiles(incoming *c)
 {
-    json_t *ids, *list = json_array(), *id;
+    json_t *kept, *list = json_array(), *one;
     size_t i;
     err e;
-    if (shelf_list(c->s->shelf, "profile", &ids, &e)) {
+    if (shelf_list(c->s->shelf, "profile", &kept, &e)) {
         json_decref(list);
         answer_none(c, &e);
         return;
     }
-    json_array_foreach(ids, i, id)
-        json_array_append_new(list, json_pack("{s:O, s:s}", "id", id, "object", "profile"));
-    json_decref(ids);
+    json_array_foreach(kept, i, one) json_array_append_new(
+        list, json_pack("{s:O, s:s}", "id", json_object_get(one, "id"), "object", "profile"));
+    json_decref(kept);
     answer_value(c->r, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
 }
 

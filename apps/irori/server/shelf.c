@@ -33,8 +33,11 @@ int shelf_open(shelf **out, const char *path, err *e)
         sqlite3_prepare_v2(s->db, "INSERT OR REPLACE INTO kept VALUES (?1, ?2, unixepoch(), ?3)", -1, &s->put,
                            NULL) ||
         sqlite3_prepare_v2(s->db, "SELECT json FROM kept WHERE kind = ?1 AND id = ?2", -1, &s->get, NULL) ||
-        sqlite3_prepare_v2(s->db, "DELETE FROM kept WHERE kind = ?1 AND id = ?2", -1, &s->drop, NULL) ||
-        sqlite3_prepare_v2(s->db, "SELECT id FROM kept WHERE kind = ?1 ORDER BY id", -1, &s->list, NULL)) {
+        sqlite3_prepare_v2(
+            s->db,
+            "SELECT id, at, coalesce(json_extract(json, '$.title'), '') FROM kept WHERE kind = ?1 ORDER BY id",
+            -1, &s->list, NULL) ||
+        sqlite3_prepare_v2(s->db, "DELETE FROM kept WHERE kind = ?1 AND id = ?2", -1, &s->drop, NULL)) {
         failed(s, e);
         if (path && e)
             err_prefix(e, "%s", path);
@@ -98,18 +101,25 @@ int shelf_get(shelf *s, const char *kind, const char *id, json_t **out, err *e)
 
 int shelf_list(shelf *s, const char *kind, json_t **out, err *e)
 {
-    int step;
-    *out = json_array();
+    json_t *all = *out = json_array();
+    int step = SQLITE_DONE, lost = 0;
     pthread_mutex_lock(&s->lock);
     sqlite3_reset(s->list);
     sqlite3_bind_text(s->list, 1, kind, -1, SQLITE_STATIC);
-    while ((step = sqlite3_step(s->list)) == SQLITE_ROW)
-        json_array_append_new(*out, json_string((const char *)sqlite3_column_text(s->list, 0)));
-    int rc = step == SQLITE_DONE ? ST_OK : failed(s, e);
+    while (all && (step = sqlite3_step(s->list)) == SQLITE_ROW) {
+        const char *id = (const char *)sqlite3_column_text(s->list, 0);
+        const char *title = (const char *)sqlite3_column_text(s->list, 2);
+        lost += json_array_append_new(all, json_pack("{s:s, s:I, s:s}", "id", id, "at",
+                                                     (json_int_t)sqlite3_column_int64(s->list, 1), "title",
+                                                     title ? title : "")) != 0;
+    }
+    int rc = !all || lost          ? err_set(e, ST_NOMEM, "no memory for what the server keeps")
+             : step == SQLITE_DONE ? ST_OK
+                                   : failed(s, e);
     sqlite3_reset(s->list);
     pthread_mutex_unlock(&s->lock);
     if (rc) {
-        json_decref(*out);
+        json_decref(all);
         *out = NULL;
     }
     return rc;

@@ -53,7 +53,7 @@ function Frame() {
         <a className="brand" href={addressOf("chat")}><img src="./icon.svg" alt="" />irori</a>
         <nav className="tabs" aria-label={t.panels}>
           {panels.map((p) => (
-            <a key={p.id} className="tab" href={addressOf(p.id)} aria-current={p.id === panel ? "page" : undefined}>
+            <a key={p.id} className="tab" href={addressOf(p.id, p.id === panel ? rest : "")} aria-current={p.id === panel ? "page" : undefined}>
               <Icon name={p.icon} />
               {names[p.id]}
             </a>

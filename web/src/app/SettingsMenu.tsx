@@ -14,7 +14,7 @@ export function SettingsMenu() {
   return (
     <Popover position="bottom-end" width={280} trapFocus shadow="md" withinPortal>
       <Popover.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t.settings}><Icon name="settings" /></ActionIcon>
+        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t.settings}><Icon name="gear" /></ActionIcon>
       </Popover.Target>
       <Popover.Dropdown aria-label={t.settings}>
         <Stack gap="sm">

@@ -1,0 +1,4 @@
+import "temml/dist/Temml-Local.css";
+import temml from "temml";
+
+export default temml;
