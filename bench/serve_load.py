@@ -118,9 +118,10 @@ def throughput_of(name, port, o):
 
 
 def throughput(o):
-    server = serving.Server("--quiet", "--slots", "16", "--ctx", "512", models=(o.model,))
-    throughput_of("irori", server.port, o)
-    server.stop()
+    for name, words in (("irori", ()), ("irori --no-guess", ("--no-guess",))):
+        server = serving.Server("--quiet", "--slots", "16", "--ctx", "512", *words, models=(o.model,))
+        throughput_of(name, server.port, o)
+        server.stop()
     if not o.peer:
         return
     with tempfile.TemporaryFile() as log:

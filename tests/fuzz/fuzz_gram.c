@@ -1,4 +1,4 @@
-// Fuzz target for grammars: the first byte chooses JSON schema, GBNF or regular expression, then the text, and behind
+// Fuzz target for grammars: the first byte chooses JSON schema, GBNF, regular expression or calls, then the text, and behind
 // a NUL a sentence to try. Whatever comes must end in a grammar or an error; masks and steps must agree.
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +70,19 @@ static void walk(gram *g, const char *p, size_t n)
     gram_state_free(s);
 }
 
+// Calls of one tool with this schema, in the harmony format.
+static int compile_harmony(gram **g, const gram_vocab *v, const char *schema, size_t n, err *e)
+{
+    const gram_harmony words = {{"<|start|>", 9, -1},
+                                {"<|channel|>", 11, -1},
+                                {"<|constrain|>", 13, -1},
+                                {"<|message|>", 11, -1},
+                                {"<|end|>", 7, -1}};
+    const gram_tool tool = {"f", schema, n};
+    const gram_calls c = {.harmony = &words, .tool = &tool, .n_tools = 1};
+    return gram_compile_calls(g, v, (gram_lead){0}, &c, e);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static gram_vocab *v;  // for the whole run
@@ -82,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     gram *g = NULL;
     err e = {0};
     gram_lead none = {0};
-    int rc = data[0] == 's'   ? gram_compile_json_schema(&g, v, none, text, n, &e)
+    int rc = data[0] == 'h'   ? compile_harmony(&g, v, text, n, &e)
+             : data[0] == 's' ? gram_compile_json_schema(&g, v, none, text, n, &e)
              : data[0] == 'g' ? gram_compile_gbnf(&g, v, none, text, n, &e)
                               : gram_compile_regex(&g, v, none, text, n, &e);
     if (rc && !e.msg[0])

@@ -34,6 +34,7 @@ ROUTES = {
     "/v1/embeddings": ({"model": EMBEDDER, "input": "a"}, {"dimensions": (1, 2**20)}),
     "/api/embed": ({"model": EMBEDDER, "input": "a"}, {"dimensions": (1, 2**20)}),
     "/api/embeddings": ({"model": EMBEDDER, "prompt": "a"}, {"dimensions": (1, 2**20)}),
+    "/v1/sessions": ({"model": NAME, "text": "a", "seconds": 1}, {"seconds": (1, 86400)}),
     "/v1/rerank": ({"model": RANKER, "query": "a", "documents": ["b", "c"]}, {"top_n": (1, COUNT)}),
 }
 
