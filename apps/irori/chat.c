@@ -63,12 +63,17 @@ static int answer(chat *c, const char *text)
     irori_generation g = {0};
     c->undo = c->messages.len;
     cli_message(&c->messages, "user", text, strlen(text));
+    char record[17];
     cli_interrupt(c->s);
-    int rc = cli_add_chat(c->m, c->s, &c->messages, NULL, &e);
+    int rc = cli_record_request(c->o, "chat", text, strlen(text), record, &e);
+    if (!rc)
+        rc = cli_add_chat(c->m, c->s, &c->messages, NULL, &e);
     reply_begin(&c->said, c->s, false);
     if (!rc)
         rc = irori_session_generate(c->s, cli_max_tokens(c->o), reply_piece, &c->said, &g, &e);
     reply_end(&c->said);
+    if (!rc)
+        rc = cli_record_answer(c->o, record, "", &g, &c->said.text, &e);
     putchar('\n');
     if (rc) {
         take_back(c);

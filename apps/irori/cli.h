@@ -49,7 +49,8 @@ typedef struct cli_options {
     const char *as;
     const char *model_name;  // of a model that was found in the store; NULL: a file
     bool accept_license, partial, allow_private, allow_http;
-    const char *sha256, *token_file, *proxy;
+    const char *sha256, *token_file, *proxy, *audit, *head;
+    const char *model_sha256;  // of a model that was found in the store; NULL: a file
     int piece_kb, patience;
     // Of `serve`:
     const char *models[CLI_MODELS];
@@ -145,6 +146,12 @@ void cli_message(buf *messages, const char *role, const char *text, size_t n);
 // stands behind what the command line says. Says why on failure.
 int cli_find_models(const cli_command *c, int argc, char **argv, cli_options *o);
 
+// audit.c: lines of the audit log, where it is on. A request is written before it is run, and not run when that fails.
+int cli_record_request(const cli_options *o, const char *event, const char *text, size_t n, char id[17],
+                       irori_error *e);
+int cli_record_answer(const cli_options *o, const char *id, const char *finish, const irori_generation *g,
+                      const buf *said, irori_error *e);
+
 int cmd_run(const cli_options *o);
 int cmd_chat(const cli_options *o);
 int cmd_info(const cli_options *o);
@@ -172,6 +179,8 @@ int cmd_rm(const cli_options *o);
 int cmd_copy(const cli_options *o);
 int cmd_verify(const cli_options *o);
 int cmd_move(const cli_options *o);
+int cmd_audit(const cli_options *o);
+int cmd_doctor(const cli_options *o);
 int cmd_help(const cli_options *o);
 int cmd_completion(const cli_options *o);
 

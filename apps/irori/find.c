@@ -84,6 +84,7 @@ int cli_find_models(const cli_command *c, int argc, char **argv, cli_options *o)
             if ((rc = cli_parse(c, argc, argv, o)))
                 return rc;
             o->model_name = found.name.text;
+            o->model_sha256 = found.files[0].digest;
             o->model = paths[0];
         }
     }

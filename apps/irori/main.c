@@ -18,14 +18,14 @@
 
 const cli_command cli_commands[] = {
     {"run", "MODEL", "answer one prompt",
-     "prompt n raw system tools session json " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS
+     "audit prompt n raw system tools session json " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS
      " " MODEL_OPTIONS,
      "The model's chat template is applied where it has one; --raw gives the text as it is, control tokens parsed. "
      "Without --prompt the prompt is read from standard input; a line end at its end is dropped but for --raw. "
      "With --session the prompt comes after what the session holds.",
      cmd_run},
     {"chat", "MODEL", "talk in the terminal",
-     "system n history " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
+     "audit system n history " GRAMMAR_OPTIONS " " SAMPLING_OPTIONS " " GUESS_OPTIONS " " MODEL_OPTIONS,
      "Ctrl-C stops an answer or empties the line, Ctrl-D leaves. /help lists what can be typed instead of a message. "
      "Away from a terminal each line of standard input is a message.",
      cmd_chat},
@@ -85,7 +85,7 @@ const cli_command cli_commands[] = {
      "standard output. docs/CANDIDATES.md tells what a profile is.",
      cmd_candidates},
     {"serve", "[MODEL...]", "serve models to OpenAI's, Ollama's and Anthropic's clients",
-     "models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
+     "audit accept-license proxy allow-private allow-http models-dir host port slots queue keep-alive always-on memory-budget connections api-key origins tls-cert tls-key "
      "log-prompts quiet upstream upstream-model ui-dir no-ui no-guess " LOAD_OPTIONS,
      "The first MODEL is the default and stays open; others are opened when asked for and closed when unused. Listens "
      "on this machine only; for another --host an API key is needed. docs/SERVER.md has the routes.",
@@ -114,6 +114,13 @@ const cli_command cli_commands[] = {
     {"move", "DIR", "take the store to another folder", "",
      "Everything is copied and compared before the old folder is removed; a link stays in its place.",
      cmd_move},
+    {"audit", "verify|head", "the audit log: whether it is whole, and its head", "head json",
+     "verify finds every changed, removed, moved or cut line; with --head also a log that was made anew. head prints what to "
+     "keep elsewhere for that. docs/PRIVACY.md tells how the log is switched on.",
+     cmd_audit},
+    {"doctor", "", "what this machine, the store and the folders are like", "json",
+     "Also says what would leave the machine, and when. The exit status is 1 when something keeps irori from working.",
+     cmd_doctor},
     {"completion", "bash|zsh|fish", "shell completion script", "", NULL, cmd_completion},
     {"help", "[COMMAND]", "this help, or a command's", "man", NULL, cmd_help},
 };
@@ -248,6 +255,9 @@ const cli_option cli_option_table[] = {
     {"as", 0, CLI_TEXT, AT(as), "NAME", "the model's name in the store", 0, 0},
     {"accept-license", 0, CLI_FLAG, AT(accept_license), NULL,
      "accept the model's licence without being asked", 0, 0},
+    {"audit", 0, CLI_TEXT, AT(audit), "LEVEL",
+     "audit log: off, on, or content (default: $IRORI_AUDIT, else off)", 0, 0},
+    {"head", 0, CLI_TEXT, AT(head), "LINES:HASH", "a head that was kept elsewhere", 0, 0},
     {"sha256", 0, CLI_TEXT, AT(sha256), "HEX", "the hash that the file of a URL must have", 0, 0},
     {"token-file", 0, CLI_TEXT, AT(token_file), "FILE", "token for the host that is named, and no other", 0,
      0},

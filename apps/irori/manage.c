@@ -74,6 +74,7 @@ static void put_model(json_writer *w, const store *s, const store_manifest *m)
     put_str(w, "license", m->license);
     put_str(w, "license_kind", store_license_text(store_license_of(m->license)));
     put_bool(w, "license_accepted", a.accepted);
+    put_str(w, "code_license", "Apache-2.0");  // irori's: none of the model's own code is used
     put_str(w, "base_models", m->base_models);
 }
 
@@ -155,6 +156,7 @@ static void show_lines(const store *s, const store_manifest *m, const char *path
         m->name.text, m->source, when, size, m->n_files, m->n_files == 1 ? "" : "s", path);
     printf("licence      %s: %s%s%s\n", license_name(m), store_license_text(store_license_of(m->license)),
            a.accepted ? ", accepted " : "", a.when);
+    printf("code         irori's own runs it (Apache-2.0); none of the model's is used\n");
     if (m->base_models && *m->base_models)
         printf("made from    %s (their licences hold too)\n", m->base_models);
     if (m->system)

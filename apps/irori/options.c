@@ -113,7 +113,7 @@ static bool needs_words(const cli_command *c)
 // Positional words: a model or file, and the file to write; for help and completion a name; "eval ppl MODEL" names the measure first.
 static int positional(const cli_command *c, const char *word, int index, cli_options *o)
 {
-    bool names = c->run == cmd_help || c->run == cmd_completion;
+    bool names = c->run == cmd_help || c->run == cmd_completion || c->run == cmd_audit;
     bool writes = takes_two(c, o);
     bool measure = index == 0 && (c->run == cmd_eval || (c->run == cmd_bench && is_bench_word(word)));
     if ((names || measure) && !o->command) {
@@ -166,7 +166,8 @@ int cli_parse(const cli_command *c, int argc, char **argv, cli_options *o)
     }
     if (o->help || !needs_words(c))
         return CLI_OK;
-    if (c->run == cmd_completion ? !o->command : !o->model || (takes_two(c, o) && !o->output))
+    if (c->run == cmd_completion || c->run == cmd_audit ? !o->command
+                                                        : !o->model || (takes_two(c, o) && !o->output))
         return usage(c, "%s is missing", c->arguments);
     return CLI_OK;
 }

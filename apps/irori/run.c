@@ -125,7 +125,10 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
     reply_init(&a, m, o->model, !o->json);
     irori_generation g = {.finish = IRORI_FINISH_CANCELED};
     cli_interrupt(s);
-    int rc = add_prompt(o, m, s, prompt, n, tools, &e);
+    char record[17];
+    int rc = cli_record_request(o, "run", prompt, n, record, &e);
+    if (!rc)
+        rc = add_prompt(o, m, s, prompt, n, tools, &e);
     reply_begin(&a, s, o->raw || !info.has_chat_template);
     if (!rc)
         rc = irori_session_generate(s, cli_max_tokens(o), reply_piece, &a, &g, &e);
@@ -133,6 +136,8 @@ static int generate(const cli_options *o, irori_model *m, irori_model *draft, co
     cli_interrupt(NULL);
     if (rc && rc != IRORI_CANCELED)
         cli_fail(&e);
+    else if (cli_record_answer(o, record, finish_name(g.finish), &g, &a.text, &e))
+        rc = cli_fail(&e);
     else if (o->json)
         rc = report(o, m, s, &a, &g);
     else if (a.text.len && a.text.data[a.text.len - 1] != '\n')

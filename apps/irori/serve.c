@@ -31,6 +31,11 @@ int cmd_serve(const cli_options *o)
         .no_ui = o->no_ui,
         .log_prompts = o->log_prompts,
         .quiet = o->quiet,
+        .audit = o->audit,
+        .allow_private = o->allow_private,
+        .allow_http = o->allow_http,
+        .accept_license = o->accept_license,
+        .proxy = o->proxy,
     };
     so.models.open.sessions = o->slots;
     irori_error e;

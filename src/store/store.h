@@ -10,6 +10,7 @@
 #define STORE_STORE_H
 
 #include "base/base.h"
+#include "store/audit.h"
 #include "store/license.h"
 #include "store/sha.h"
 

@@ -6,7 +6,7 @@ import unittest
 
 import cli
 
-COMMANDS = ("run", "chat", "info", "tokenize", "embed", "rerank", "bench", "plan", "candidates", "eval", "quantize", "convert", "imatrix", "serve", "pull", "list", "show", "rm", "copy", "verify", "move", "completion", "help")
+COMMANDS = ("run", "chat", "info", "tokenize", "embed", "rerank", "bench", "plan", "candidates", "eval", "quantize", "convert", "imatrix", "serve", "pull", "list", "show", "rm", "copy", "verify", "move", "audit", "doctor", "completion", "help")
 
 
 class Help(cli.Case):

@@ -1,4 +1,7 @@
 """Ollama's own Python client."""
+import os
+import subprocess
+
 import ollama
 
 import serving
@@ -33,6 +36,23 @@ class Ollama(serving.Case):
         self.assertEqual(self.client.list().models[0].model, NAME + ":latest")
         self.assertEqual(self.client.show(NAME).details.quantization_level, "F16")
         self.assertEqual(self.client.ps().models[0].name, NAME + ":latest")
+
+    def test_store(self):
+        """What changes the store: copy, create, delete, and a pull that cannot be."""
+        env = {**os.environ, "XDG_DATA_HOME": self.server.home.name}
+        subprocess.run([serving.IRORI, "pull", serving.MODEL, "--as", "tiny:v1"], env=env, check=True, capture_output=True)
+        self.client.copy("tiny:v1", "twin")
+        self.client.create(model="brief", from_="twin", system="Be brief.", parameters={"num_predict": 3})
+        names = [m.model for m in self.client.list().models]
+        self.assertTrue({"tiny:v1", "twin:latest", "brief:latest"} <= set(names), names)
+        self.assertEqual(self.client.chat(model="brief", messages=ASK, options=GREEDY).eval_count, 3)
+        for name in ("brief", "twin", "tiny:v1"):
+            self.client.delete(name)
+        self.assertEqual([m.model for m in self.client.list().models], [NAME + ":latest"])
+        with self.assertRaises(ollama.ResponseError):
+            list(self.client.pull("127.0.0.1:1/some/model", stream=True))
+        with self.assertRaises(ollama.ResponseError):
+            self.client.push("tiny")
 
     def test_errors(self):
         with self.assertRaises(ollama.ResponseError) as raised:

@@ -28,7 +28,7 @@ class Server:
     def __init__(self, *words, models=(MODEL,), env=None, pace=0):
         """`pace`: the stand-in of paced.c gives each answer that many words a second, in place of a model's."""
         self.home = tempfile.TemporaryDirectory()
-        environment = {**os.environ, "XDG_STATE_HOME": self.home.name, **(env or {})}
+        environment = {**os.environ, "XDG_STATE_HOME": self.home.name, "XDG_DATA_HOME": self.home.name, **(env or {})}
         usual = [IRORI, "serve", *models, "--port", "0", "--threads", "2", "--no-pin", *words]
         self.process = subprocess.Popen(
             [PACED, *models, str(pace)] if pace else usual,

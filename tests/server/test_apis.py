@@ -72,12 +72,12 @@ class Ollama(serving.Case):
                                    (400, "/api/chat", {"model": NAME, "messages": USER, "format": "xml"}),
                                    (400, "/api/chat", {"model": NAME, "messages": USER, "keep_alive": "soon"}),
                                    (400, "/api/generate", {"model": NAME, "prompt": "a", "images": ["AAAA"]}),
-                                   (404, "/api/show", {"model": "other"}), (501, "/api/pull", {"model": "x"}),
-                                   (501, "/api/create", {"model": "x"}), (501, "/api/copy", {"source": "x"})):
+                                   (404, "/api/show", {"model": "other"}), (400, "/api/pull", {"model": "/x"}),
+                                   (400, "/api/create", {"model": "x"}), (400, "/api/copy", {"source": "x"}), (501, "/api/push", {"model": "x"})):
             value = self.answers(status, path, body)
             self.assertEqual(list(value), ["error"], path)
             self.assertIsInstance(value["error"], str)
-        self.answers(501, "/api/delete", {"model": NAME}, "DELETE")
+        self.answers(404, "/api/delete", {"model": NAME}, "DELETE")
 
 
 class Anthropic(serving.Case):

@@ -119,6 +119,41 @@ class Store(cli.Case):
         self.assertEqual(list((self.root / "partial").iterdir()), [])
         self.assertEqual(self.json("list")["models"], [])
 
+    def test_doctor(self):
+        out = self.json("doctor")
+        self.assertEqual(out["hindrances"], 0)
+        self.assertIn(str(self.root), out["store"]["folder"])
+        self.assertIn("nothing", out["what leaves this machine"]["by itself"])
+        self.assertIn("Nothing hinders", self.irori("doctor")[0])
+        self.pulled()
+        next((self.root / "blobs").iterdir()).unlink()
+        out, _ = self.irori("doctor", status=1)
+        self.assertIn("missing", out)
+
+    def test_audit(self):
+        """run and chat write their lines, in a chain that verifies; off unless switched on."""
+        self.env["XDG_STATE_HOME"] = str(self.folder / "state")
+        log = self.folder / "state/irori/audit/log.jsonl"
+        self.irori("run", cli.MODEL, "-p", "Hi", "-n", "3")
+        self.assertFalse(log.exists())
+        self.irori("run", cli.MODEL, "-p", "Hi", "-n", "3", "--audit", "on")
+        head, _ = self.irori("audit", "head")
+        self.env["IRORI_AUDIT"] = "content"
+        self.irori("chat", cli.MODEL, "-n", "3", stdin="call 090-1234-5678\n")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        self.assertEqual([line["event"] for line in lines], ["run", "answer", "chat", "answer"])
+        self.assertNotIn("prompt", lines[0])
+        self.assertEqual(lines[2]["prompt"], "call [number]")
+        self.assertEqual(self.json("audit", "verify", "--head", head.strip())["lines"], 4)
+        text = log.read_text()
+        log.write_text(text.replace('"event":"chat"', '"event":"cat!"'))
+        self.fails("audit", "verify", says="line 4")
+        log.write_text("".join(text.splitlines(True)[:-1]))
+        self.fails("audit", "verify", says="cut off")
+        self.fails("run", cli.MODEL, "-p", "Hi", says="shorter than its head")
+        self.fails("run", cli.MODEL, "-p", "Hi", "--audit", "some", says="allowed off, on and content")
+        self.fails("audit", "look", status=2, says="verify or head")
+
     def test_names(self):
         for name in ("../x", "a/../b", "/etc/passwd", "x y", "a" * 300, "a\nb"):
             self.fails("pull", cli.MODEL, "--as", name, says="no model name")

@@ -144,7 +144,7 @@ static int failed(fetch *f, stream *x, CURLcode code, long status, err *e)
              : status != 200 && status != 206 && status ? net_status_failure(status, f->url, e)
              : code                                     ? net_failure(code, &x->call, e)
                     : err_set(e, ST_IO, "%.200s: the connection ended early", f->url);
-    if (x->call.refused || x->lied)
+    if (x->call.refused || x->lied || rc == ST_CANCELED)
         return rc;
     // An address that a redirect gave may have run out: ask the origin again, once in a while.
     if ((status == 401 || status == 403 || status == 404 || status == 410) &&

@@ -130,6 +130,13 @@ static void add_header(net_call *c, const char *name, const char *value)
         c->headers = more;
 }
 
+static int on_tick(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    const net *n = ctx;
+    return n->stop && atomic_load(n->stop);
+}
+
 static void set_options(CURL *h, net_call *c, const char *proxy)
 {
     const net *n = c->n;
@@ -146,6 +153,9 @@ static void set_options(CURL *h, net_call *c, const char *proxy)
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, patience);
     curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, patience);
+    curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_tick);
+    curl_easy_setopt(h, CURLOPT_XFERINFODATA, (void *)(uintptr_t)n);
     curl_easy_setopt(h, CURLOPT_PROXY, proxy);
     curl_easy_setopt(h, CURLOPT_NOPROXY, "");  // judged in proxy_for
     curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -221,6 +231,8 @@ int net_failure(CURLcode code, const net_call *c, err *e)
         return err_set(e, ST_INVALID,
                        "%.200s: its host has the private address %s; --allow-private permits it", c->url,
                        c->address);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return err_set(e, ST_CANCELED, "stopped");
     if (code == CURLE_OPERATION_TIMEDOUT)
         return err_set(e, ST_IO, "%.200s: nothing came for %d s", c->url,
                        c->n->patience ? c->n->patience : 30);

@@ -7,6 +7,7 @@
 #define PULL_NET_H
 
 #include <curl/curl.h>
+#include <stdatomic.h>
 
 #include "base/base.h"
 
@@ -17,6 +18,7 @@ typedef struct net {
     const char *proxy;  // NULL: as the environment says (https_proxy, http_proxy, all_proxy, no_proxy)
     char *token;        // "": none
     char token_origin[NET_URL];  // "https://host:443"
+    const atomic_bool *stop;     // transfers end when it becomes true; NULL: by themselves
     int patience;                // seconds without a byte after which a connection is given up; 0: 30
 } net;
 

@@ -125,7 +125,8 @@ static int take_in(pulling *p, err *e)
     }
     if (!rc)
         rc = ask(p, p->m.license, e);
-    say(p->o, "writing");
+    if (!rc)
+        say(p->o, "writing");
     if (!rc)
         rc = store_commit(p->s, &p->m, partials, e);
     for (size_t i = 0; i < p->m.n_files && !rc; i++)
@@ -154,11 +155,15 @@ static int pull(pulling *p, const char *text, err *e)
         rc = describe(p, e);
     if (!rc && *p->m.license)  // known before the gigabytes: asked before them
         rc = ask(p, p->m.license, e);
-    say(o, "fetching");
-    if (!rc)
+    if (!rc) {
+        say(o, "fetching");
         rc = fetch_all(p, e);
-    say(o, "verifying");
-    return rc ? rc : take_in(p, e);
+    }
+    if (!rc) {
+        say(o, "verifying");
+        rc = take_in(p, e);
+    }
+    return rc;
 }
 
 int pull_model(const store *s, const char *text, pull_options *o, store_manifest *out, err *e)

@@ -2,6 +2,7 @@
 #include "server/ask.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -27,6 +28,7 @@ ask *ask_new(incoming *c, const ask_format *format, const char *id_prefix)
     a->family = c->family;
     a->format = format;
     a->body = json_incref(c->body);
+    a->defaults = models_defaults(c->s->models, json_string_value(json_object_get(c->body, "model")));
     a->keep_alive = NAN;
     a->max_tokens = -1;
     a->choices = 1;
@@ -73,6 +75,7 @@ void ask_free(ask *a)
     json_decref(a->messages);
     json_decref(a->tools);
     json_decref(a->variables);
+    json_decref(a->defaults);
     json_decref(a->body);
     mem_free(a->model);
     mem_free(a->tool_name);
@@ -245,8 +248,21 @@ static void fail(ask *a, int status, const char *message)
         answer_error(a->r, a->family, status, NULL, NULL, "%s", message);
 }
 
+static void record_end(const ask *a, const irori_event *ev)
+{
+    static const char *const names[] = {"stop", "length", "calls", "canceled"};
+    const ask_choice *c = &a->choice[0];
+    const char *finish = ev->finish == IRORI_FINISH_FAILED ? "failed" : names[c->finish];
+    err e;
+    if (a->s->o.audit != RECORD_OFF && a->record[0] &&
+        record_answer_line(a->s->o.audit, a->record, finish, ev->prompt_tokens, ev->completion_tokens,
+                           c->text.len ? c->text.data : "", c->text.len, &e))
+        log_msg(LOG_ERROR, "%s", e.msg);
+}
+
 static void end_ask(ask *a, const irori_event *ev)
 {
+    record_end(a, ev);
     if (ev->finish == IRORI_FINISH_FAILED)
         fail(a, ev->code == IRORI_LIMIT ? 503 : 500, ev->message);
     else if (lost_memory(a))
@@ -331,10 +347,21 @@ static int start_choices(ask *a, err *e)
     return ST_OK;
 }
 
+// The system message that the model brings, where the conversation has none.
+static void add_system(ask *a)
+{
+    const char *role = json_string_value(json_object_get(json_array_get(a->messages, 0), "role"));
+    if (a->m->system && !(role && (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0)))
+        json_array_insert_new(a->messages, 0,
+                              json_pack("{s:s,s:s}", "role", "system", "content", a->m->system));
+}
+
 static int make_prompt(ask *a, err *e)
 {
-    if (a->messages)
+    if (a->messages) {
+        add_system(a);
         return chat_tokens(a, e);
+    }
     if (json_is_array(a->prompt)) {
         a->n_ids = json_array_size(a->prompt);
         a->ids = mem_alloc(MEM_OTHER, (a->n_ids + 1) * sizeof *a->ids);
@@ -377,6 +404,30 @@ static int forbid_ends(ask *a, err *e)
     return ST_OK;
 }
 
+// The line of the audit log; without it nothing is run.
+static int record_ask(ask *a, err *e)
+{
+    char client[24];
+    if (a->s->o.audit == RECORD_OFF)
+        return ST_OK;
+    char *text = a->messages ? json_dumps(a->messages, JSON_COMPACT)
+                             : json_dumps(a->prompt, JSON_COMPACT | JSON_ENCODE_ANY);
+    snprintf(client, sizeof client, "%016llx", (unsigned long long)http_client(a->r));
+    record_request r = {.event = "serve",
+                        .model = a->m->name,
+                        .path = a->m->path,
+                        .hash = a->m->hash,
+                        .hash_is_sha256 = a->m->stored,
+                        .client = client,
+                        .sampling = &a->sampling,
+                        .max_tokens = a->max_tokens,
+                        .text = text ? text : "",
+                        .n = text ? strlen(text) : 0};
+    int rc = record_request_line(a->s->o.audit, &r, a->record, e);
+    free(text);
+    return rc;
+}
+
 static int submit(ask *a, err *e)
 {
     a->sampling.logit_bias = a->bias;
@@ -409,6 +460,8 @@ void ask_start(ask *a)
         rc = forbid_ends(a, &e);
     if (!rc)
         rc = start_choices(a, &e);
+    if (!rc)
+        rc = record_ask(a, &e);
     if (!rc) {
         atomic_fetch_add(&a->refs, 1);  // the events'
         pthread_mutex_lock(&a->lock);   // events wait until the request is known

@@ -59,6 +59,7 @@ struct ask {
     json_t *variables;     // further template variables
     const json_t *prompt;  // borrowed from `body`: a string or an array of ids
     bool raw_special;      // text of control tokens in the prompt becomes them
+    json_t *defaults;      // parameters that the model brings; NULL: none
     json_t *body;          // kept alive
     char *model;
     double keep_alive;  // NAN: as it was
@@ -88,6 +89,7 @@ struct ask {
     size_t n_cut;  // messages dropped from the conversation
     double load_seconds;
     int64_t created;      // seconds since 1970
+    char record[17];      // names it in the audit log
     char id[40];          // "chatcmpl-..."
     buf out;              // an event being written
     irori_event figures;  // of the latest event; its pointers are void

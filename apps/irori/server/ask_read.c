@@ -55,6 +55,7 @@ static void read_seed(ask *a, fields *f)
 void ask_read_sampling(ask *a, fields *f)
 {
     irori_sampling *s = &a->sampling;
+    f->defaults = a->defaults;
     s->temperature = (float)fields_number(f, "temperature", (double)s->temperature, 0, 100);
     double top_p = fields_number(f, "top_p", (double)s->top_p, 0, 1);
     s->top_p = fields_get(f, "top_p") && top_p == 0 ? 1e-6f : (float)top_p;  // 0 is "off" to the library

@@ -13,6 +13,8 @@ fields fields_of(json_t *object)
 json_t *fields_get(const fields *f, const char *name)
 {
     json_t *v = json_object_get(f->object, name);
+    if (!v || json_is_null(v))
+        v = json_object_get(f->defaults, name);
     return json_is_null(v) ? NULL : v;
 }
 

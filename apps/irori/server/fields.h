@@ -7,7 +7,8 @@
 #include "base/base.h"
 
 typedef struct fields {
-    json_t *object;  // borrowed; NULL: all absent
+    json_t *object;    // borrowed; NULL: all absent
+    json_t *defaults;  // borrowed; what is absent is looked up here; NULL: nowhere
     bool wrong;
     char param[96];  // the field that is wrong
     char message[256];

@@ -8,12 +8,21 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "server/stored.h"
+#include "store/store.h"
 
 typedef struct entry {
     models_open open;  // first: models_open is what users hold
     struct entry *next;
     char *name, *path, *chat_template;
-    char *kv[2];        // policy and budget that were set since the start; NULL: the options'
+    char *kv[2];   // policy and budget that were set since the start; NULL: the options'
+    char *system;  // of a model of the store, and the next three
+    json_t *defaults;
+    char digest[STORE_HEX];
+    bool stored, gone,
+        stale;  // gone: no longer in the store, so nobody finds it; stale: open, but another there now
     bool always, busy;  // busy: being opened or closed
     int users;
     double keep_alive, last_used;
@@ -22,6 +31,7 @@ typedef struct entry {
 struct models {
     models_options o;
     char *folder;
+    store store;  // root "": there is none
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t keeper;
@@ -48,13 +58,17 @@ static char *name_of(const char *path)
 // Under the lock. A name, with or without ":latest".
 static entry *find(models *x, const char *name)
 {
-    if (!name || !*name)
-        return x->first;
+    if (!name || !*name) {
+        entry *m = x->first;
+        while (m && m->gone)
+            m = m->next;
+        return m;
+    }
     size_t n = strlen(name);
     if (n > 7 && strcmp(name + n - 7, ":latest") == 0)
         n -= 7;
     for (entry *m = x->first; m; m = m->next)
-        if (strlen(m->name) == n && memcmp(m->name, name, n) == 0)
+        if (!m->gone && strlen(m->name) == n && memcmp(m->name, name, n) == 0)
             return m;
     return NULL;
 }
@@ -108,6 +122,77 @@ static void look_into_folder(models *x)
         closedir(dir);
 }
 
+static bool differs(const entry *m, const store_manifest *sm)
+{
+    json_t *now = stored_parameters(sm->parameters);
+    bool same = strcmp(m->digest, sm->files[0].digest) == 0 && !m->system == !sm->system &&
+                (!m->system || strcmp(m->system, sm->system) == 0) && !m->defaults == !now &&
+                (!now || json_equal(m->defaults, now));
+    json_decref(now);
+    return !same;
+}
+
+// Under the lock: a model of the store as it is now. One that is open stays what it is until it is closed.
+static void take_stored(models *x, const store_manifest *sm)
+{
+    char name[STORE_NAME], path[STORE_PATH + 400];
+    store_name_short(&sm->name, name);
+    entry *m = find(x, name);
+    for (entry *i = x->first; i && !m; i = i->next)
+        if (i->stored && strcmp(i->name, name) == 0)
+            m = i;
+    if (m && m->stored && m->open.m)
+        m->stale = differs(m, sm);
+    if ((m && (!m->stored || m->open.m || m->busy)) ||
+        store_model_path(&x->store, sm, path, sizeof path, NULL)) {
+        if (m && m->stored)
+            m->gone = false;
+        return;
+    }
+    if (!m && add(x, path, false, &m))
+        return;
+    char *texts[3] = {copy(name), copy(path), sm->system ? copy(sm->system) : NULL};
+    if (!texts[0] || !texts[1]) {
+        for (int i = 0; i < 3; i++)
+            mem_free(texts[i]);
+        m->gone = true;
+        return;
+    }
+    mem_free(m->name);
+    mem_free(m->path);
+    mem_free(m->system);
+    json_decref(m->defaults);
+    m->name = texts[0];
+    m->path = texts[1];
+    m->system = texts[2];
+    m->defaults = stored_parameters(sm->parameters);
+    snprintf(m->digest, sizeof m->digest, "%s", sm->files[0].digest);
+    m->stored = true;
+    m->gone = m->stale = false;
+}
+
+// Under the lock: models that came into the store or left it since.
+static void look_into_store(models *x)
+{
+    store_manifest *list;
+    size_t n, broken;
+    if (!x->store.root[0] || store_list(&x->store, &list, &n, &broken, NULL))
+        return;
+    for (entry *m = x->first; m; m = m->next)
+        m->gone = m->stored && !m->always;
+    for (size_t i = 0; i < n; i++)
+        take_stored(x, &list[i]);
+    store_list_free(list, n);
+}
+
+void models_look(models *x)
+{
+    pthread_mutex_lock(&x->lock);
+    look_into_folder(x);
+    look_into_store(x);
+    pthread_mutex_unlock(&x->lock);
+}
+
 // ---- Opening and closing ----
 
 static void close_model(const models_open *o, char *chat_template)
@@ -117,7 +202,8 @@ static void close_model(const models_open *o, char *chat_template)
     mem_free(chat_template);
 }
 
-static char *template_of(const char *path)
+// The chat template, and what names the content of the file.
+static char *template_of(const char *path, char *hash, size_t cap)
 {
     char *json;
     if (irori_describe_file(path, &json, NULL))
@@ -127,6 +213,8 @@ static char *template_of(const char *path)
     const char *text = json_string_value(
         json_object_get(json_object_get(file, "metadata"), "tokenizer.chat_template"));
     char *mine = copy(text ? text : "");
+    const char *its = json_string_value(json_object_get(file, "hash"));
+    snprintf(hash, cap, "%s", its ? its : "");
     json_decref(file);
     return mine;
 }
@@ -140,13 +228,15 @@ static int64_t time_of(const char *path)
 // Reads the file of an entry that is marked busy, without the lock.
 static int open_model(const models *x, const entry *m, models_open *out, char **chat_template, err *e)
 {
-    models_open o = {.name = m->name, .path = m->path};
+    models_open o = {.name = m->name, .path = m->path, .system = m->system, .stored = m->stored};
     irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
     irori_model_options mo = x->o.open;
     if (m->kv[0]) {
         mo.kv = m->kv[0];
         mo.kv_budget = m->kv[1];
     }
+    if (!mo.context)
+        mo.context = (int)json_integer_value(json_object_get(m->defaults, "num_ctx"));
     int rc = irori_model_open(&o.m, m->path, &mo, (irori_error *)(void *)e);
     if (!rc)
         rc = irori_scheduler_new(&o.scheduler, o.m, &so, (irori_error *)(void *)e);
@@ -155,7 +245,9 @@ static int open_model(const models *x, const entry *m, models_open *out, char **
         return e->code = rc == ST_NOMEM ? rc : ST_FORMAT;  // whatever it is, it is not the client's mistake
     }
     irori_model_get_info(o.m, &o.info);
-    *chat_template = template_of(m->path);
+    *chat_template = template_of(m->path, o.hash, sizeof o.hash);
+    if (m->stored)
+        snprintf(o.hash, sizeof o.hash, "%s", m->digest);
     o.chat_template = *chat_template ? *chat_template : "";
     o.style = calls_style_of(o.chat_template);
     uint64_t kv = o.info.kv_bytes_per_token * (uint64_t)o.info.context * (uint64_t)o.info.sessions;
@@ -266,6 +358,8 @@ int models_new(models **out, const models_options *o, err *e)
     pthread_mutex_init(&x->lock, NULL);
     pthread_cond_init(&x->changed, NULL);
     x->folder = o->folder ? copy(o->folder) : NULL;
+    if (store_open(&x->store, NULL, NULL))
+        x->store.root[0] = 0;
     look_into_folder(x);
     if (pthread_create(&x->keeper, NULL, keep, x) != 0) {
         models_free(x);
@@ -279,8 +373,15 @@ int models_new(models **out, const models_options *o, err *e)
 int models_add(models *x, const char *path, bool always, err *e)
 {
     entry *m;
+    int rc = ST_OK;
     pthread_mutex_lock(&x->lock);
-    int rc = add(x, path, always, &m);
+    if (access(path, F_OK) != 0)
+        look_into_store(x);
+    m = find(x, path);
+    if (access(path, F_OK) != 0 && m && m->stored)
+        m->always = always;
+    else
+        rc = add(x, path, always, &m);
     if (rc)
         err_set(e, rc, "no memory for the table of models");
     else if (always)
@@ -321,6 +422,8 @@ void models_free(models *x)
         close_model(&m->open, m->chat_template);
         mem_free(m->kv[0]);
         mem_free(m->kv[1]);
+        mem_free(m->system);
+        json_decref(m->defaults);
         mem_free(m->name);
         mem_free(m->path);
         mem_free(m);
@@ -331,6 +434,24 @@ void models_free(models *x)
     mem_free(x);
 }
 
+// Under the lock, which may be let go meanwhile: the model, looked for also in folder and store, and one that is open
+// and unused but no longer what the store has is closed first.
+static entry *find_fresh(models *x, const char *name)
+{
+    entry *m = find(x, name);
+    if (!m) {
+        look_into_folder(x);
+        look_into_store(x);
+        m = find(x, name);
+    }
+    if (m && m->stale && m->open.m && !m->users && !m->busy) {
+        close_entry(x, m);
+        look_into_store(x);
+        m = find(x, name);
+    }
+    return m;
+}
+
 int models_use(models *x, const char *name, double keep_alive, const models_open **out, double *loaded,
                err *e)
 {
@@ -339,11 +460,7 @@ int models_use(models *x, const char *name, double keep_alive, const models_open
     *out = NULL;
     *loaded = 0;
     pthread_mutex_lock(&x->lock);
-    entry *m = find(x, name);
-    if (!m) {
-        look_into_folder(x);
-        m = find(x, name);
-    }
+    entry *m = find_fresh(x, name);
     if (!m)
         rc = err_set(e, ST_NOTFOUND, "model \"%s\" not found", name ? name : "");
     while (!rc && m->busy && !x->stopped)
@@ -382,6 +499,15 @@ int models_use_open(models *x, const char *name, const models_open **out, err *e
         *out = &m->open;
     pthread_mutex_unlock(&x->lock);
     return rc;
+}
+
+json_t *models_defaults(models *x, const char *name)
+{
+    pthread_mutex_lock(&x->lock);
+    const entry *m = find_fresh(x, name);
+    json_t *mine = m && m->defaults ? json_deep_copy(m->defaults) : NULL;
+    pthread_mutex_unlock(&x->lock);
+    return mine;
 }
 
 void models_release(models *x, const models_open *open)
@@ -468,6 +594,7 @@ static int fill(models_item *i, const entry *m)
     i->path = copy(m->path);
     i->file_bytes = stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
     i->file_time = time_of(m->path);
+    snprintf(i->digest, sizeof i->digest, "%s", m->digest);
     i->always = m->always;
     i->is_open = !m->busy && m->open.m && m->open.scheduler;
     if (i->is_open) {
@@ -485,6 +612,7 @@ int models_list(models *x, models_item **out, size_t *n, err *e)
     int rc = ST_OK;
     pthread_mutex_lock(&x->lock);
     look_into_folder(x);
+    look_into_store(x);
     for (const entry *m = x->first; m; m = m->next)
         count++;
     *n = 0;
@@ -492,7 +620,8 @@ int models_list(models *x, models_item **out, size_t *n, err *e)
     if (!*out)
         rc = ST_NOMEM;
     for (const entry *m = x->first; m && !rc; m = m->next)
-        rc = fill(&(*out)[(*n)++], m);
+        if (!m->gone)
+            rc = fill(&(*out)[(*n)++], m);
     pthread_mutex_unlock(&x->lock);
     if (rc) {
         models_list_free(*out, *n);
@@ -517,6 +646,7 @@ int models_describe(models *x, const char *name, json_t **out, err *e)
     *out = NULL;
     pthread_mutex_lock(&x->lock);
     look_into_folder(x);
+    look_into_store(x);
     entry *m = find(x, name);
     char *path = m ? copy(m->path) : NULL, *json = NULL;
     pthread_mutex_unlock(&x->lock);
@@ -535,7 +665,8 @@ int models_describe(models *x, const char *name, json_t **out, err *e)
 const char *models_default(models *x)
 {
     pthread_mutex_lock(&x->lock);
-    const char *name = x->first ? x->first->name : NULL;
+    const entry *m = find(x, NULL);
+    const char *name = m ? m->name : NULL;
     pthread_mutex_unlock(&x->lock);
     return name;
 }

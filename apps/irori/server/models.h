@@ -32,12 +32,17 @@ typedef struct models_open {
     const char *chat_template;  // "": none
     uint64_t bytes;             // counted against the budget
     int64_t file_time;          // seconds since 1970
+    const char *system;         // of a model of the store that brings one; NULL: none
+    char hash[80];  // what names the file's content: SHA-256 of a model of the store, else gguf_model_hash
+    bool stored;    // which of the two
 } models_open;
 
+// Models of the store (docs/STORE.md) are there beside those given.
 int models_new(models **out, const models_options *o, err *e);
-// A file under its name (its own without .gguf); `always`: opened now and never closed.
+// A file under its name (its own without .gguf), or a model of the store; `always`: opened now and never closed.
 int models_add(models *x, const char *path, bool always, err *e);
 // Ends all requests and closes all models; models_use then answers ST_CANCELED.
+void models_look(models *x);  // at what came into the store, or left it, since
 void models_stop(models *x);
 void models_free(models *x);
 
@@ -48,6 +53,8 @@ int models_use(models *x, const char *name, double keep_alive, const models_open
                err *e);
 // The same for those who cannot wait: ST_BUSY when the model is not open.
 int models_use_open(models *x, const char *name, const models_open **out, err *e);
+// Parameters that the model brings into requests, a new object; NULL: none, or no such model.
+json_t *models_defaults(models *x, const char *name);
 void models_release(models *x, const models_open *m);
 // How an open model keeps keys and values (irori_model_options): copies of the texts into out[0] (policy) and out[1]
 // (budget), mem_free them; changing them, for requests to come and whenever the file is opened again. ST_INVALID, ST_NOMEM.
@@ -60,6 +67,7 @@ typedef struct models_item {
     char *name, *path;
     uint64_t file_bytes;
     int64_t file_time;
+    char digest[65];  // SHA-256 of a model of the store; "": a file
     bool is_open, always;
     uint64_t bytes;               // in memory, when open
     double seconds_left;          // until it is closed; negative: for ever

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "server/sse.h"
+#include "store/store.h"
 
 static void line_begin(ask *a, json_writer *w)
 {
@@ -362,14 +363,14 @@ static void put_listed(server *s, json_writer *w, const models_item *m, bool run
     json_t *file = NULL;
     models_describe(s->models, m->name, &file, NULL);
     const char *hash = json_string_value(json_object_get(file, "hash"));
-    snprintf(name, sizeof name, "%s:latest", m->name);
+    snprintf(name, sizeof name, "%s%s", m->name, strrchr(m->name, ':') ? "" : ":latest");
     json_obj(w);
     put_str(w, "name", name);
     put_str(w, "model", name);
     time_text(when, m->file_time, 0);
     put_str(w, "modified_at", when);
     put_int(w, "size", (int64_t)(running ? m->bytes : m->file_bytes));
-    put_str(w, "digest", hash ? hash : "");
+    put_str(w, "digest", m->digest[0] ? m->digest : hash ? hash : "");
     put_details(w, file);
     if (running) {
         double left = m->seconds_left < 0 ? 3.2e9 : m->seconds_left;  // for ever: about a century
@@ -416,6 +417,35 @@ void route_ollama_ps(incoming *c)
     list(c, true);
 }
 
+// What the store adds to a model: system message and parameters, these as Ollama's lines of a name and a value.
+static void put_stored(json_writer *w, const char *text)
+{
+    store s;
+    store_name name;
+    store_manifest m = {0};
+    buf lines;
+    buf_init(&lines);
+    if (!store_open(&s, NULL, NULL) && !store_name_parse(text, strlen(text), &name, NULL))
+        (void)store_find(&s, &name, &m, NULL);
+    json_t *all = m.parameters ? json_loads(m.parameters, 0, NULL) : NULL, *v, *one;
+    const char *key;
+    json_object_foreach(all, key, v)
+    {
+        for (size_t i = 0; i < (json_is_array(v) ? json_array_size(v) : 1); i++) {
+            one = json_is_array(v) ? json_array_get(v, i) : v;
+            char *value = json_dumps(one, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7));
+            buf_printf(&lines, "%s%s %s", lines.len ? "\n" : "", key, value ? value : "");
+            free(value);
+        }
+    }
+    put_buf(w, "parameters", &lines);
+    if (m.system)
+        put_str(w, "system", m.system);
+    json_decref(all);
+    buf_done(&lines);
+    store_manifest_done(&m);
+}
+
 void route_ollama_show(incoming *c)
 {
     fields f = fields_of(c->body);
@@ -440,7 +470,7 @@ void route_ollama_show(incoming *c)
     json_obj(&w);
     put_str(&w, "license", license ? license : "");
     put_str(&w, "modelfile", "");
-    put_str(&w, "parameters", "");
+    put_stored(&w, name);
     put_str(&w, "template", chat ? chat : "");
     put_details(&w, file);
     json_key(&w, "model_info");
@@ -464,12 +494,4 @@ void route_ollama_version(incoming *c)
 {
     static const char text[] = "{\"version\":\"" IRORI_VERSION "\"}";
     http_answer(c->r, 200, "application/json", text, sizeof text - 1);
-}
-
-void route_ollama_missing(incoming *c)
-{
-    answer_error(
-        c->r, c->family, 501, NULL, NULL,
-        "%s is not supported: models are files of the folder given with --models-dir; put them there or remove them",
-        http_path(c->r));
 }

@@ -72,8 +72,6 @@ static int check_options(const serve_options *o, err *e)
                        o->host);
     if (!o->cert_file != !o->key_file)
         return err_set(e, ST_INVALID, "--tls-cert and --tls-key go together");
-    if (o->n_paths == 0 && !o->models.folder)
-        return err_set(e, ST_INVALID, "name a model, or a folder of models with --models-dir");
     return ST_OK;
 }
 
@@ -110,6 +108,12 @@ static int start(server *s, const serve_options *o, const http_options *h, err *
             upstream_url(s->upstream));
     for (int i = 0; !rc && i < o->n_paths; i++)
         rc = models_add(s->models, o->paths[i], i == 0 || o->all_stay, e);
+    if (!rc)
+        models_look(s->models);
+    if (!rc && !models_default(s->models))
+        fprintf(
+            stderr,
+            "irori: no models yet: name one, give --models-dir, or pull one (irori pull, POST /api/pull)\n");
     return rc ? rc : http_start(&s->http, h, e);
 }
 
@@ -130,7 +134,11 @@ int serve(const serve_options *o, err *e)
                       .ui_dir = o->ui_dir,
                       .no_ui = o->no_ui,
                       .log_prompts = o->log_prompts,
-                      .quiet = o->quiet},
+                      .quiet = o->quiet,
+                      .allow_private = o->allow_private,
+                      .allow_http = o->allow_http,
+                      .accept_license = o->accept_license,
+                      .proxy = o->proxy},
                 .started = os_seconds(),
                 .started_at = (int64_t)time(NULL)};
     http_options h = {.host = o->host,
@@ -149,11 +157,14 @@ int serve(const serve_options *o, err *e)
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     raise_file_limit();
     if (!rc)
+        rc = record_level_of(o->audit, &s.o.audit, e);
+    if (!rc)
         rc = start(&s, o, &h, e);
     if (!rc) {
         fprintf(stderr, "irori: serving on %s://%s:%d\n", cert ? "https" : "http",
                 o->host ? o->host : "127.0.0.1", http_port(s.http));
         sigwait(&stop, &caught);
+        atomic_store(&s.stopping, true);
         talks_halt(s.talks);
         http_quiet(s.http);
         talks_free(s.talks);

@@ -15,6 +15,9 @@ typedef struct serve_options {
     const char *api_key, *origins, *cert_file, *key_file;
     const char *ui_dir;  // the page from this folder; NULL: from within the program
     bool log_prompts, quiet, no_ui;
+    const char *audit;                               // record_level_of
+    bool allow_private, allow_http, accept_license;  // for pulls
+    const char *proxy;
 } serve_options;
 
 // Serves until SIGINT or SIGTERM. The library's status, with *e filled.

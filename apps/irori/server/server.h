@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "record.h"
 #include "server/fields.h"
 #include "server/http.h"
 #include "server/models.h"
@@ -15,6 +16,9 @@ typedef struct server_options {
     const char *origins;         // further web pages that may call, separated by commas; NULL: none
     const char *ui_dir;          // folder of the page's files; NULL: those within the program
     bool log_prompts, quiet, no_ui;
+    record_level audit;
+    bool allow_private, allow_http, accept_license;  // for pulls
+    const char *proxy;
 } server_options;
 
 typedef struct sessions sessions;
@@ -30,7 +34,9 @@ typedef struct server {
     struct upstream *upstream;  // NULL: not configured
     shelf *shelf;
     double started;
-    int64_t started_at;                 // seconds since 1970
+    int64_t started_at;  // seconds since 1970
+    atomic_bool stopping;
+    atomic_int pulls;                   // running
     atomic_uint_least64_t answered[6];  // by hundreds of the status
 } server;
 
@@ -77,7 +83,9 @@ route_fn route_embeddings, route_ollama_embed, route_rerank;          // embed.c
 route_fn route_responses, route_response_get, route_response_delete;  // responses.c
 route_fn route_messages, route_count_tokens;                          // anthropic.c
 route_fn route_ollama_chat, route_ollama_generate, route_ollama_tags, route_ollama_show, route_ollama_ps,
-    route_ollama_version, route_ollama_missing;  // ollama.c
+    route_ollama_version;  // ollama.c
+route_fn route_ollama_pull, route_ollama_copy, route_ollama_delete, route_ollama_create,
+    route_ollama_push;  // manage.c
 route_fn route_completion, route_infill, route_tokenize, route_detokenize, route_apply_template,
     route_input_tokens;                         // native.c
 route_fn route_kv_policy, route_kv_policy_set;  // kv.c
