@@ -57,7 +57,9 @@ typedef struct cli_options {
     int n_models, port, slots, queue, keep_alive, memory_budget, connections;
     const char *models_dir, *host, *api_key, *origins, *tls_cert, *tls_key, *ui_dir;
     bool always_on, log_prompts, quiet, no_ui;
-    bool probe, verify, force;  // of `plan`; force: also of what opens models
+    bool probe, verify;  // of `plan`
+    const char *tier, *use_case, *catalogue;
+    bool force;  // open a model that does not fit
     int chunks;
     float target_bpw;
 } cli_options;
@@ -170,6 +172,8 @@ int eval_kv(const cli_options *o, const char *text, size_t n);                  
 int cmd_quantize(const cli_options *o);
 int cmd_serve(const cli_options *o);
 int cmd_plan(const cli_options *o);
+// plan_gate.c: CLI_FAILED after saying so when the file would not fit into the memory there is, unless --force.
+int plan_gate(const cli_options *o, const char *path, const irori_model_options *mo);
 int cmd_convert(const cli_options *o);
 int cmd_imatrix(const cli_options *o);
 int cmd_pull(const cli_options *o);

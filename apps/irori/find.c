@@ -76,6 +76,8 @@ int cli_find_models(const cli_command *c, int argc, char **argv, cli_options *o)
         return CLI_OK;
     if (takes && o->model) {
         int rc = find(o->model, paths[0], sizeof paths[0], &found, (err *)(void *)&e);
+        if (rc == ST_NOTFOUND && c->run == cmd_plan)
+            return CLI_OK;  // it may be of the catalogue
         if (rc)
             return cli_fail(&e);
         if (paths[0][0]) {  // read again: what the person gives goes before what the model brings

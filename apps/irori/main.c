@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-#define LOAD_OPTIONS "threads ctx cpu batch-size no-pin no-repack cache cache-dir kv kv-budget kv-dir"
+#define LOAD_OPTIONS "force threads ctx cpu batch-size no-pin no-repack cache cache-dir kv kv-budget kv-dir"
 #define MODEL_OPTIONS LOAD_OPTIONS " lora prompt-cache"
 #define GUESS_OPTIONS "draft no-guess"
 #define SAMPLING_OPTIONS \
@@ -50,12 +50,14 @@ const cli_command cli_commands[] = {
      "without, by turns, over kinds of tasks; with --oracle also against the formula, with guesses made to be right so "
      "often.",
      cmd_bench},
-    {"plan", "[MODEL]", "what fits and how fast it will be, before it is loaded",
-     "verify probe type depth threads ctx batch-size cpu no-pin no-repack kv kv-budget json",
-     "Without MODEL: the machine, measured once in about five seconds. With it: memory needed, the context that each KV "
-     "policy can hold, the widest quantization that fits, time to the first token and tokens a second at each --depth. "
-     "With --type all is told as if the model had been quantized so. --verify runs the model and sets predicted and measured side by side; what was missed corrects later predictions. "
-     "docs/PLAN.md tells how.",
+    {"plan", "[MODEL|NAME]", "what fits and how fast it will be, before it is loaded",
+     "verify probe type tier use-case profile catalogue depth threads ctx batch-size cpu no-pin no-repack kv kv-budget json",
+     "Without MODEL: the machine, measured once in about five seconds. With a file, or a name of the catalogue: memory "
+     "needed, the context that each KV policy can hold, the widest quantization that fits, time to the first token and "
+     "tokens a second at each --depth. With --type all is told as if the model had been quantized so, with --tier for another "
+     "machine. --use-case prints which parts make a voice-memo, minutes, documents, images, code or pictures, for --profile "
+     "low-cost, high-quality or hard-limits. --verify runs the model and sets predicted and measured side by side; what was "
+     "missed corrects later predictions. docs/PLAN.md tells how.",
      cmd_plan},
     {"eval", "ppl|kl|bpw|kv|ablation|choice|answers|recall|meaning|tools MODEL",
      "how well a model predicts, answers, remembers",
@@ -248,6 +250,12 @@ const cli_option cli_option_table[] = {
     {"tls-key", 0, CLI_TEXT, AT(tls_key), "FILE", "its private key (PEM)", 0, 0},
     {"verify", 0, CLI_FLAG, AT(verify), NULL, "run the model, and tell how right the prediction was", 0, 0},
     {"probe", 0, CLI_FLAG, AT(probe), NULL, "measure the machine again", 0, 0},
+    {"tier", 0, CLI_TEXT, AT(tier), "TIER",
+     "plan for another machine: A-16..A-128, G-8..G-24, W-CPU1, W-CPU2", 0, 0},
+    {"use-case", 0, CLI_TEXT, AT(use_case), "USE", "print the parts for a use, with what can go wrong", 0, 0},
+    {"catalogue", 0, CLI_TEXT, AT(catalogue), "FILE", "models by name from this file (share/catalogue.json)",
+     0, 0},
+    {"force", 0, CLI_FLAG, AT(force), NULL, "open a model that does not fit into memory", 0, 0},
     {"log-prompts", 0, CLI_FLAG, AT(log_prompts), NULL, "write what clients send into the log", 0, 0},
     {"quiet", 'q', CLI_FLAG, AT(quiet), NULL, "no log of requests", 0, 0},
     {"ui-dir", 0, CLI_TEXT, AT(ui_dir), "DIR", "serve the page from the files of this folder", 0, 0},

@@ -59,6 +59,9 @@ int cli_open(const cli_options *o, int context, int sessions, irori_model **m)
     mo.progress = cli_progress_step;
     mo.progress_ctx = &bar;
     irori_error e;
+    *m = NULL;
+    if (plan_gate(o, o->model, &mo))
+        return CLI_FAILED;
     int rc = irori_model_open(m, o->model, &mo, &e);
     cli_progress_end(&bar);
     if (!rc && o->lora && (rc = set_adapter(*m, o->lora, &e))) {

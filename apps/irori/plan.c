@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "plan.h"
@@ -202,7 +203,7 @@ int plan_show(const cli_options *o, const plan_subject *s)
     if (n < 0)
         return CLI_USAGE;
     irori_model_options mo = cli_model_options(o);
-    irori_plan_options po = {.memory_bytes = s->memory_bytes, .quantization = s->quantization};
+    irori_plan_options po = {.quantization = s->quantization};
     irori_plan p, of_best;
     irori_error e;
     if (plan_at(s, &mo, &po, &p, &e))
@@ -247,11 +248,74 @@ int plan_show(const cli_options *o, const plan_subject *s)
     return cli_print_json(&b);
 }
 
+// On another machine: what fits by its memory, and the most tokens a second that its bandwidth allows. Nothing of it is
+// measured, and irori itself runs on processors only.
+static int show_tier(const cli_options *o, const plan_subject *s)
+{
+    enum {
+        READS = 70
+    };  // percent of the published bandwidth that decoding reaches (docs/SPEED.md: 60 to 90)
+    plan_tier t;
+    irori_plan p, best_plan;
+    irori_error e;
+    int rc = catalogue_tier(o->tier, &t);
+    if (rc)
+        return rc;
+    irori_model_options mo = cli_model_options(o);
+    irori_plan_options po = {
+        .memory_only = true, .quantization = s->quantization, .memory_bytes = (uint64_t)t.usable};
+    if (plan_at(s, &mo, &po, &p, &e))
+        return cli_fail(&e);
+    const char *best = best_mix(s, &mo, &po, &best_plan);
+    const double active = s->entry ? catalogue_active_share(s->entry) : 1;
+    const double speed = t.bandwidth * READS / 100 / ((double)p.weight_bytes * active + (double)p.kv_bytes);
+    if (o->json) {
+        buf b;
+        json_writer w;
+        buf_init(&b);
+        json_begin(&w, &b);
+        plan_json(&w, &p);
+        put_str(&w, "model", s->name);
+        put_str(&w, "tier", t.name);
+        put_bool(&w, "prediction", true);
+        json_key(&w, "best_quantization");
+        best ? json_str(&w, best) : json_none(&w);
+        put_num(&w, "tokens_per_second", speed);
+        json_end(&w);
+        return cli_print_json(&b);
+    }
+    printf("%s (%s): prediction from published figures, nothing is measured; irori does not use GPUs yet\n",
+           t.name, t.what);
+    plan_text(s->name, &p, best, &best_plan);
+    printf("at most about %.0f tokens a second with the whole context filled (%d %% of %.0f GB/s)\n", speed,
+           READS, t.bandwidth / 1e9);
+    return CLI_OK;
+}
+
 int cmd_plan(const cli_options *o)
 {
+    if (o->use_case)
+        return catalogue_use_case(o);
     if (!o->model)
         return show_machine(o);
-    if (o->verify)
-        return plan_verify(o);
-    return plan_show(o, &(plan_subject){.name = o->model, .path = o->model, .quantization = o->type});
+    plan_subject s = {.name = o->model, .path = o->model, .quantization = o->type};
+    catalogue_entry entry = {0};
+    if (access(o->model, F_OK) != 0 && !strchr(o->model, '/') && !strstr(o->model, ".gguf")) {
+        if (catalogue_find(o, o->model, &entry))
+            return CLI_FAILED;
+        s.path = NULL;
+        s.shape = &entry.shape;
+        s.entry = &entry;
+        if (!o->json)
+            catalogue_print(&entry);
+    }
+    int rc;
+    if (o->verify && !s.path) {
+        fprintf(stderr, "irori plan: --verify needs a file; %s is a model of the catalogue\n", o->model);
+        rc = CLI_USAGE;
+    } else {
+        rc = o->verify ? plan_verify(o) : o->tier ? show_tier(o, &s) : plan_show(o, &s);
+    }
+    catalogue_done(&entry);
+    return rc;
 }

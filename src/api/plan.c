@@ -208,6 +208,7 @@ static int plan_open(irori_plan *out, const gguf *file, const irori_model_option
         const char *q = p->quantization ? p->quantization : model_quantization_name(file);
         u.huge = machine.huge;
         u.program = program;
+        u.untouched = p->memory_only;
         u.tables = vocabulary_bytes(file, m.params.vocab, p->memory_only) + 64 * gguf_tensor_count(file);
         snprintf(out->architecture, sizeof out->architecture, "%s", m.arch_name);
         snprintf(out->quantization, sizeof out->quantization, "%s", q);

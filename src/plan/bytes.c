@@ -123,9 +123,10 @@ static uint64_t lookup_bytes(const graph *g, int tokens, double around)
     return (uint64_t)n;
 }
 
-static uint64_t mapped_bytes(const model *m, int tokens)
+static uint64_t mapped_bytes(const model *m, const plan_use *u)
 {
-    const double wide = wide_share(m->file);
+    const int tokens = u->depth;
+    const double wide = u->untouched ? 0 : wide_share(m->file);
     const uint64_t near = edge_bytes(m->file, AROUND) + lookup_bytes(&m->graph, tokens, AROUND);
     const uint64_t far = edge_bytes(m->file, WIDE_AROUND) + lookup_bytes(&m->graph, tokens, WIDE_AROUND);
     const double data = (1 - wide) * (double)near + wide * (double)far;
@@ -162,7 +163,7 @@ plan_bytes plan_count(model *m, const plan_use *u)
                     .program = u->program};
     b.activations = activation_bytes(&m->graph, u) + cpu.scratch;
     b.kv = kv_bytes(m, u);
-    b.file = mapped_bytes(m, u->depth);
+    b.file = mapped_bytes(m, u);
     b.total = b.weights + b.file + b.kv + b.activations + b.tables + b.program;
     return b;
 }

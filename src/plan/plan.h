@@ -70,6 +70,7 @@ typedef struct plan_use {
     uint64_t tables;   // bytes of vocabulary and template in memory
     uint64_t program;  // bytes of the process before
     size_t huge;
+    bool untouched;  // the file\'s data is not looked at
 } plan_use;
 
 typedef struct plan_bytes {

@@ -1,4 +1,5 @@
 """irori plan: the machine, predictions, and how they compare with a run."""
+import json
 import os
 import pathlib
 import subprocess
@@ -96,6 +97,61 @@ class Plan(cli.Case):
         self.fails("plan", cli.MODEL, "--verify", "--depth", "0,5", status=2, says="depths of 1", env=self.env)
         self.fails("plan", cli.MODEL, "--kv", "none", says="none", env=self.env)
         self.fails("plan", "--cpu", "z80", says="z80", env=self.env)
+
+    def test_catalogue_shapes_are_models(self):
+        """Every entry loads as a model of its architecture, with as many parameters as it says."""
+        models = json.loads((cli.SOURCE / "share/catalogue.json").read_text())["models"]
+        self.assertEqual(len({m["name"] for m in models}), len(models))
+        for m in models:
+            p = self.plan(m["name"], "--type", "F16", "--tier", "W-CPU2")
+            self.assertAlmostEqual(p["model_bytes"] / 2 / m["parameters"], 1, delta=0.01, msg=m["name"])
+            self.assertTrue(m["source"] and m["licence"] and m["languages"], m["name"])
+            self.assertIn(m["use"], ("allowed", "needs reading", "not commercial"))
+
+    def test_tiers(self):
+        for tier in json.loads((cli.SOURCE / "share/tiers.json").read_text())["tiers"]:
+            p = self.plan("qwen3-14b", "--tier", tier["name"])
+            self.assertTrue(p["prediction"])
+            self.assertAlmostEqual(p["has_bytes"], tier["memory_gb"] * tier["usable"] * 1e9, delta=1)
+            self.assertEqual(p["fits"], p["needs_bytes"] <= p["has_bytes"])
+        self.assertFalse(self.plan("qwen3-14b", "--tier", "G-8")["fits"])
+        self.assertTrue(self.plan("qwen3-14b", "--tier", "g-24")["fits"])
+        self.assertEqual(self.plan("llama-3.3-70b", "--tier", "G-8")["best_quantization"], None)
+        self.fails("plan", cli.MODEL, "--tier", "Z-1", status=2, says="G-24", env=self.env)
+
+    def test_use_cases(self):
+        for case in json.loads((cli.SOURCE / "share/use-cases.json").read_text())["use_cases"]:
+            for profile in ("low-cost", "high-quality", "hard-limits"):
+                p = self.plan("--use-case", case["name"], "--profile", profile)
+                self.assertEqual(p["parts"], case["profiles"][profile])
+                self.assertTrue(p["failures"])
+        text, _ = self.irori("plan", "--use-case", "minutes", env=self.env)
+        self.assertIn("not run by irori yet", text)
+        self.fails("plan", "--use-case", "cooking", status=2, says="voice-memo", env=self.env)
+        self.fails("plan", "--use-case", "code", "--profile", "best", status=2, says="hard-limits", env=self.env)
+
+    def test_malformed_catalogues(self):
+        whole = {"name": "m", "architecture": "llama", "layers": 2, "width": 64, "heads": 4, "kv_heads": 4,
+                 "head_dim": 16, "ff": 128, "vocabulary": 256, "context": 512}
+        good = self.file("good.json", json.dumps({"models": [whole]}))
+        self.assertEqual(self.plan("m", "--catalogue", good, "--tier", "G-8")["context"], 512)
+        for text in ("", "[", "[]", "{}", '{"models": 3}', '{"models": []}', '{"models": [1, null, {"name": 5}]}'):
+            self.irori("plan", "m", "--catalogue", self.file("bad.json", text), status=1, env=self.env)
+        for key, value in (("layers", -1), ("layers", 1e300), ("width", "wide"), ("architecture", None),
+                           ("architecture", "none"), ("heads", 0), ("kv_heads", 3), ("head_dim", 17)):
+            path = self.file("bad.json", json.dumps({"models": [{**whole, key: value}]}))
+            self.irori("plan", "m", "--catalogue", path, "--tier", "G-8", status=1, env=self.env)
+        self.fails("plan", "m", "--catalogue", "no.json", says="no.json", env=self.env)
+
+    def test_too_big_is_refused_before_it_is_loaded(self):
+        path = self.random("qwen3-tiny,context=16000000", "Q8_0")
+        line = self.fails("run", path, "-p", "a", "--ctx", "15900000", says="are available", env=self.env)
+        for word in ("keys and values", "--ctx", "--kv uniform:q4", "--force"):
+            self.assertIn(word, line)
+        self.fails("bench", path, "--depth", "15900000", says="are available", env=self.env)
+        err = self.fails("run", path, "-p", "a", "--ctx", "15900000", "--force", "--kv-budget", "x", says="irori",
+                         env=self.env)
+        self.assertNotIn("are available", err)  # it went on, to the next mistake
 
     def test_nowhere_to_keep(self):
         env = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "HOME")}

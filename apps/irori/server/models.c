@@ -288,6 +288,12 @@ static int make_room(models *x, const entry *for_whom, uint64_t bytes, err *e)
         uint64_t all;
         if (check_add(held, bytes, &all) && all <= x->o.budget)
             return ST_OK;
+        if (bytes > x->o.budget)
+            return err_set(
+                e, ST_LIMIT,
+                "%s needs some %llu MB, more than the %llu MB of all models together: take a smaller --ctx, "
+                "fewer --slots, --kv uniform:q8, or raise --memory-budget",
+                for_whom->name, (unsigned long long)bytes >> 20, (unsigned long long)x->o.budget >> 20);
         if (!oldest)
             return err_set(
                 e, ST_LIMIT,
@@ -299,11 +305,25 @@ static int make_room(models *x, const entry *for_whom, uint64_t bytes, err *e)
     }
 }
 
+// What opening the model will count for, known from its header; when that cannot be read, its opening says why.
+static uint64_t planned_bytes(const models *x, const entry *m)
+{
+    irori_plan p;
+    struct stat st;
+    irori_model_options mo = x->o.open;
+    if (m->kv[0]) {
+        mo.kv = m->kv[0];
+        mo.kv_budget = m->kv[1];
+    }
+    if (!irori_plan_file(&p, m->path, &mo, &(irori_plan_options){.memory_only = true}, NULL))
+        return p.model_bytes + p.activation_bytes + p.kv_bytes;
+    return stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 // Under the lock, which is let go while the file is read.
 static int load(models *x, entry *m, err *e)
 {
-    struct stat st;
-    uint64_t least = stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    const uint64_t least = planned_bytes(x, m);
     models_open o = {0};
     char *chat_template = NULL;
     m->busy = true;

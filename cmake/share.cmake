@@ -1,0 +1,15 @@
+# irori_share(OUT NAME=FILE...): a C file that holds the files' bytes: const char NAME[], closed by a NUL, and NAME_bytes.
+# Made again whenever one of them changes.
+function(irori_share out)
+  set(text "#include <stddef.h>\n\n#include \"share.h\"\n")
+  foreach(pair ${ARGN})
+    string(REPLACE "=" ";" pair "${pair}")
+    list(GET pair 0 name)
+    list(GET pair 1 file)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} hex HEX)
+    string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+    string(APPEND text "const char ${name}[] = {${bytes}0};\nconst size_t ${name}_bytes = sizeof ${name} - 1;\n")
+  endforeach()
+  file(GENERATE OUTPUT ${out} CONTENT "${text}")
+endfunction()
