@@ -72,7 +72,7 @@ static void nl_store(const float *x, float d, uint8_t *codes)
 // The next block of a row: its importance goes along with it.
 static void load(quant_fit_block *f, const float *src, const float **importance, int n)
 {
-    quant_fit_load(f, src, *importance, n, QUANT_MAGNITUDE);
+    quant_fit_load(f, src, *importance, n, QUANT_EVEN);
     if (*importance)
         *importance += n;
 }

@@ -93,7 +93,7 @@ void quant_kquants_q5_k_fit(const float *src, void *dst, size_t n, const float *
     quant_fit_block f;
     quant_affine stored[8];
     for (const float *end = src + n; src < end; src += QUANT_SUPER, b += 176) {
-        load(&f, src, &importance, QUANT_MAGNITUDE);
+        load(&f, src, &importance, QUANT_EVEN);
         encode_scales(&f, 31, b, stored);
         memset(b + 16, 0, 160);
         for (int j = 0; j < QUANT_SUPER; j++) {
@@ -112,7 +112,7 @@ void quant_kquants_q6_k_fit(const float *src, void *dst, size_t n, const float *
     float stored[16];
     quant_fit_block f;
     for (const float *end = src + n; src < end; src += QUANT_SUPER, b += 210) {
-        load(&f, src, &importance, QUANT_MAGNITUDE);
+        load(&f, src, &importance, QUANT_EVEN);
         quant_fit_scales(&f, &codes, 16, 128, b + 208, scale, stored);
         memset(b, 0, 192);
         memcpy(b + 192, scale, 16);

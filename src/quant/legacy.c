@@ -86,7 +86,7 @@ void quant_legacy_q8_1_decode(const void *src, float *dst, size_t n)
 // The next block of a row: its importance goes along with it.
 static void load(quant_fit_block *f, const float *src, const float **importance)
 {
-    quant_fit_load(f, src, *importance, QUANT_SMALL, QUANT_MAGNITUDE);
+    quant_fit_load(f, src, *importance, QUANT_SMALL, QUANT_EVEN);
     if (*importance)
         *importance += QUANT_SMALL;
 }
