@@ -259,6 +259,7 @@ int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, 
     double now = os_seconds();
     int axes[CAND_AXES], *avoid_axes;
     r = r ? r : &usual;
+    double budget = r->budget_ms > 0 ? r->budget_ms : 200;
     *count = 0;
     teller told = {t, r};
     cand_round c = {.profile = t->profile,
@@ -267,7 +268,8 @@ int irori_talk_round(irori_talk *t, const irori_round *r, irori_candidate *out, 
                     .n = r->n ? r->n : 4,
                     .max_tokens = r->max_tokens ? r->max_tokens : 16,
                     .started = now,
-                    .deadline = now + (r->budget_ms > 0 ? r->budget_ms : 200) / 1e3,
+                    .deadline = now + (budget - MIN(2, budget / 10)) /
+                                          1e3,  // judging and fall-backs come behind it
                     .avoid = r->avoid,
                     .n_avoid = r->avoid_count,
                     .temperature = r->temperature != 0 ? r->temperature : .7f,
