@@ -5,11 +5,11 @@
 
 enum { T = KERN_AVX2_TILE };
 
-// Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
-// of 4 costs as much as 1.9 single tokens of Q4_K, 1.6 of Q6_K and Q3_K, 2.9 of IQ4_XS.
+// Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Zen 2 a tile of 4 costs
+// as much as 2.9 single tokens of Q4_K, 2.4 of Q6_K, 1.9 of Q5_K, 3.6 of IQ4_XS.
 KERN_INLINE int alone(int type)
 {
-    return kern_planes(type) == 2 ? 2 : 1;
+    return kern_planes(type) == 2 ? 3 : 2;
 }
 
 // A block made ready.

@@ -5,11 +5,11 @@
 
 enum { T = KERN_AVX2_TILE };
 
-// Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Xeon of 2023 a tile
-// of 4 costs as much as 2.9 single tokens of Q4_0, 2.5 of Q5_0, 3.2 of Q8_0, 4.3 of IQ4_NL.
+// Tokens too few for a tile go alone, up to this many: in kern_bench --isa avx2 --tokens 1,4 on a Zen 2 a tile of 4 costs
+// as much as 3.4 single tokens of Q4_0, 3.6 of Q4_1, 2.3 of Q5_0, 2.9 of MXFP4, 4.5 of Q8_0.
 KERN_INLINE int alone(int type)
 {
-    return kern_planes(type) == 2 ? 3 : 2;
+    return kern_code_max(type) > 15 && kern_planes(type) == 1 ? 2 : 3;
 }
 
 // The scales of a block.
