@@ -83,9 +83,10 @@ bool cand_alike(const char *a, const char *b)
 bool cand_clean(const char *tag, const char *text, char *out, size_t cap)
 {
     text += strspn(text, " \n\t\r");
-    if (*tag && strncmp(text, tag, strlen(tag)) == 0)
+    while (*tag && strncmp(text, tag, strlen(tag)) == 0) {
         text += strlen(tag);
-    text += strspn(text, " \n\t\r");
+        text += strspn(text, " \n\t\r");
+    }
     size_t n = strcspn(text, "\n\r");
     while (n && text[n - 1] == ' ')
         n--;

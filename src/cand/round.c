@@ -45,8 +45,12 @@ static void on_token(void *ctx, int row)
         reply->text[n] = 0;
         if (n)
             tell(m, m->of[row], false);
-    } else if (w->complete && cand_well_formed(w->text) && !is_taken(m, w->text)) {
-        memcpy(reply->text, w->text, strlen(w->text) + 1);
+        return;
+    }
+    char clean[sizeof reply->text];
+    const char *tag = m->r->profile->axes[w->axis].tag;  // some models write it once more
+    if (w->complete && cand_clean(tag, w->text, clean, sizeof clean) && !is_taken(m, clean)) {
+        memcpy(reply->text, clean, strlen(clean) + 1);
         settle(m, m->of[row], CAND_MODEL);
     }
 }
