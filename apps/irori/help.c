@@ -4,13 +4,19 @@
 
 #include "cli.h"
 
+enum { ARGUMENTS = 17 };  // columns
+
 void cli_help_all(void)
 {
     printf("irori %s: language models on this machine\n\nusage: irori COMMAND [ARGUMENTS]\n\n",
            irori_version());
     for (size_t i = 0; i < cli_command_count; i++) {
         const cli_command *c = &cli_commands[i];
-        printf("  %-11s %-14s %s\n", c->name, c->arguments, c->summary);
+        bool fits = strlen(c->arguments) <= ARGUMENTS;  // else what it does stands on a line of its own
+        printf("  %-11s %-*s", c->name, ARGUMENTS, c->arguments);
+        if (!fits)
+            printf("\n%*s", ARGUMENTS + 14, "");
+        printf(" %s\n", c->summary);
     }
     printf("\n`irori help COMMAND` tells more. `irori --version` prints the version.\n");
 }
