@@ -165,23 +165,6 @@ int os_cpu_count(void)
     return n > 0 ? (int)n : 1;
 }
 
-void os_cpu_name(char *out, size_t cap)
-{
-    out[0] = 0;
-    FILE *f = fopen("/proc/cpuinfo", "r");  // elsewhere than on Linux there is none
-    char line[256];
-    while (f && fgets(line, sizeof line, f)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
-        line[strcspn(line, "\n")] = 0;
-        snprintf(out, cap, "%s", colon + 1 + strspn(colon + 1, " \t"));
-        break;
-    }
-    if (f)
-        fclose(f);
-}
-
 bool os_pin_thread(int i)
 {
 #ifdef __linux__

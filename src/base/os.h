@@ -59,8 +59,6 @@ uint64_t os_nanoseconds(void);
 uint64_t os_random_seed(void);
 
 int os_cpu_count(void);  // processors this process may run on
-// What the maker calls the processor ("AMD EPYC 7B12"); "" when the system does not say.
-void os_cpu_name(char *out, size_t cap);
 // Pins the calling thread to the i-th of them (wraps around); false when the system refuses.
 bool os_pin_thread(int i);
 

@@ -25,7 +25,9 @@ void report_init(report *r)
     snprintf(r->version, sizeof r->version, "%s", irori_version());
     snprintf(r->cpu_flags, sizeof r->cpu_flags, "%s", irori_cpu_flags());
     snprintf(r->energy, sizeof r->energy, "not available");
-    os_cpu_name(r->cpu, sizeof r->cpu);
+    irori_machine machine;
+    if (!irori_machine_get(&machine, NULL, 0, NULL))
+        snprintf(r->cpu, sizeof r->cpu, "%s", machine.cpu);
 }
 
 void report_set_model(report *r, const irori_model *m)
