@@ -1,4 +1,5 @@
 """What the tests of the server share: one `irori serve` a test program, plain HTTP and raw sockets to it."""
+import atexit
 import http.client
 import json
 import os
@@ -33,6 +34,7 @@ class Server:
         self.process = subprocess.Popen(
             [PACED, *models, str(pace)] if pace else usual,
             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment)
+        atexit.register(self.process.kill)  # a test that failed leaves no server behind, for which CTest would wait
         self.log, self.port, self.scheme = [], None, "http"
         ready = threading.Event()
 

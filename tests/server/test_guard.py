@@ -183,9 +183,17 @@ class Start(unittest.TestCase):
     def test_refused_starts(self):
         self.assertIn("--api-key", self.refuses(serving.MODEL, "--host", "0.0.0.0"))
         self.assertIn("--api-key", self.refuses(serving.MODEL, "--host", "0.0.0.0", "--api-key", "short"))
-        self.assertIn("--models-dir", self.refuses())
         self.assertIn("none.gguf", self.refuses("none.gguf"))
         self.assertIn("--tls-key", self.refuses(serving.MODEL, "--tls-cert", "x"))
+
+    def test_without_a_model(self):
+        """It serves, says what to do, and answers that there is no model."""
+        server = serving.Server(models=())
+        self.addCleanup(server.stop)
+        self.assertTrue(any("--models-dir" in line for line in server.log), server.log)
+        self.assertEqual(server.call("GET", "/v1/models")[2]["data"], [])
+        status, _, said = server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}]})
+        self.assertEqual(status, 404, said)
 
 
 if __name__ == "__main__":

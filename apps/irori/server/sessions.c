@@ -183,7 +183,7 @@ int sessions_new(sessions **out, models *m, shelf *kept, const char *folder, err
     int rc = shelf_list(kept, KIND, &ids, e);
     if (rc)
         return rc;
-    json_array_foreach(ids, i, id) remember(x, json_string_value(id));
+    json_array_foreach(ids, i, id) remember(x, json_string_value(json_object_get(id, "id")));
     json_decref(ids);
     if (x->folder)
         sweep(x);
