@@ -1,4 +1,4 @@
-// GET and POST /v1/kv/policy: how a model keeps keys and values, and what that comes to.
+// GET and POST /v1/kv/policy: how a model keeps keys and values, and what that comes to. GET /v1/kv/pages: its pages.
 #include <math.h>
 
 #include "server/sse.h"
@@ -90,5 +90,72 @@ void route_kv_policy_set(incoming *c)
         answer_status(c, &e);
     else
         answer_policy(c, m);
+    models_release(c->s->models, m);
+}
+
+// ---- Pages, to be drawn ----
+
+enum { MOST_PAGES = 4096 };
+
+typedef struct page_list {
+    irori_kv_page *pages;  // [MOST_PAGES]
+    size_t n;              // there are
+} page_list;
+
+// On the scheduler's thread, between two steps.
+static void list_pages(void *ctx, irori_model *m)
+{
+    page_list *l = ctx;
+    l->n = irori_model_kv_pages(m, l->pages, NULL, MOST_PAGES);
+}
+
+static void put_page(json_writer *w, const irori_kv_page *p)
+{
+    json_obj(w);
+    put_int(w, "sequence", (int64_t)p->sequence);
+    put_int(w, "position", p->position);
+    put_int(w, "tokens", p->tokens);
+    put_int(w, "page", p->page);
+    put_bool(w, "shared", p->shared);
+    put_num(w, "attention", (double)p->attention);
+    json_key(w, "bits");
+    json_arr(w);
+    json_num(w, (double)p->bits[0]);
+    json_num(w, (double)p->bits[1]);
+    json_end(w);
+    json_end(w);
+}
+
+void route_kv_pages(incoming *c)
+{
+    const models_open *m;
+    err e;
+    json_writer w;
+    buf b;
+    if (models_use_open(c->s->models, http_query(c->r, "model"), &m, &e)) {
+        answer_status(c, &e);
+        return;
+    }
+    page_list l = {.pages = mem_calloc(MEM_OTHER, MOST_PAGES, sizeof *l.pages)};
+    if (!l.pages) {
+        answer_error(c->r, c->family, 503, NULL, NULL, "out of memory");
+    } else if (irori_scheduler_call(m->scheduler, list_pages, &l)) {
+        answer_error(c->r, c->family, 503, NULL, NULL, "the server is stopping");
+    } else {
+        buf_init(&b);
+        json_begin(&w, &b);
+        json_obj(&w);
+        put_str(&w, "object", "kv.pages");
+        put_str(&w, "model", m->name);
+        put_int(&w, "total", (int64_t)l.n);
+        json_key(&w, "pages");
+        json_arr(&w);
+        for (size_t i = 0; i < MIN(l.n, (size_t)MOST_PAGES); i++)
+            put_page(&w, &l.pages[i]);
+        json_end(&w);
+        json_end(&w);
+        answer_json(c->r, 200, &b);
+    }
+    mem_free(l.pages);
     models_release(c->s->models, m);
 }

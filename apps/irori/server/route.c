@@ -49,6 +49,7 @@ static const route routes[] = {
     {"GET", "/v1/models/", route_model, true},
     {"GET", "/v1/kv/policy", route_kv_policy, false},
     {"POST", "/v1/kv/policy", route_kv_policy_set, false},
+    {"GET", "/v1/kv/pages", route_kv_pages, false},
     {"POST", "/v1/sessions", route_session_new, false},
     {"GET", "/v1/sessions", route_sessions, false},
     {"POST", "/v1/sessions/", route_session_append, true},

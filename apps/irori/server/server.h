@@ -87,8 +87,8 @@ route_fn route_ollama_chat, route_ollama_generate, route_ollama_tags, route_olla
 route_fn route_ollama_pull, route_ollama_copy, route_ollama_delete, route_ollama_create,
     route_ollama_push;  // manage.c
 route_fn route_completion, route_infill, route_tokenize, route_detokenize, route_apply_template,
-    route_input_tokens;                         // native.c
-route_fn route_kv_policy, route_kv_policy_set;  // kv.c
+    route_input_tokens;                                         // native.c
+route_fn route_kv_policy, route_kv_policy_set, route_kv_pages;  // kv.c
 route_fn route_session_new, route_session_append, route_sessions, route_session,
     route_session_delete;  // sessions.c
 route_fn route_candidates, route_candidates_hold, route_candidates_choose, route_candidates_reject,

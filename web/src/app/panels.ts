@@ -14,10 +14,11 @@ export interface PanelProps {
   rest: string; // the address behind #/<id>/, "" when there is none
 }
 
-export const panelNames = defineText({ chat: "Chat" }, { chat: "チャット" });
+export const panelNames = defineText({ chat: "Chat", live: "Live" }, { chat: "チャット", live: "ライブ" });
 
 export type PanelId = keyof typeof panelNames.en;
 
 export const panels: Panel[] = [
   { id: "chat", icon: "chat", view: lazy(() => import("../chat/Chat")) },
+  { id: "live", icon: "live", view: lazy(() => import("../live/Live")) },
 ];
