@@ -301,7 +301,7 @@ static int derive(store_manifest *m, fields *f, err *e)
 static int create(fields *f, const char *name, const char *from, err *e)
 {
     store s;
-    store_name base, made;
+    store_name base, made = {0};
     store_manifest m = {0};
     int rc = store_open(&s, NULL, e);
     if (!rc)
