@@ -1,10 +1,9 @@
-// Hostile templates and inputs end soon with a clear error; failed allocations lose nothing; threads share a
+// Hostile templates and inputs end by their limits with a clear error (one that did not would meet CTest's time limit); failed allocations lose nothing; threads share a
 // parsed template.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tmpl/support.h"
 
@@ -14,13 +13,11 @@ static void expect(const char *src, size_t n, const tmpl_input *in, int code, co
 {
     tmpl_output out;
     err e = {0};
-    clock_t from = clock();  // the processor's time: the machine may be busy with other things
     int rc = support_render(src, n, in, &out, &e);
     if (rc != code || !strstr(e.msg, words))
         fail_msg("%.60s: got %d %s, expected %d %s", src, rc, e.msg, code, words);
     assert_null(out.text);
     assert_int_equal(e.code, code);
-    assert_true(clock() - from < 30 * CLOCKS_PER_SEC);  // below a second without sanitizers
 }
 
 static void test_work(void **state)
