@@ -1,5 +1,5 @@
-// Hostile templates and inputs end by their limits with a clear error (one that did not would meet CTest's time limit); failed allocations lose nothing; threads share a
-// parsed template.
+// Hostile templates and inputs end by their limits with a clear error (one that did not would meet CTest's); failed
+// allocations lose nothing; threads share a parsed template.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
