@@ -39,7 +39,8 @@ static int score(irori_session *s, const ids *context, const ids *option, double
     if (!all || !logprob) {
         rc = err_set((err *)(void *)e, ST_NOMEM, "out of memory for an option of %zu tokens", n);
     } else if (n > first) {
-        memcpy(all, context->p + kept, lead * sizeof *all);
+        if (lead)
+            all[0] = context->p[kept];
         memcpy(all + lead, option->p, option->n * sizeof *all);
         rc = irori_session_score(s, all, n, first, logprob, e);
     }
