@@ -120,7 +120,7 @@ double catalogue_active_share(const catalogue_entry *e)
 
 void catalogue_print(const catalogue_entry *e)
 {
-    printf("catalogue %.2f billion parameters, licence %s (%s), %s; %s\n",
+    printf("catalogue %.2f billion parameters, licence %s (%s), %s; not compared with %s\n",
            json_number_value(json_object_get(e->entry, "parameters")) / 1e9, text(e->entry, "licence"),
            text(e->entry, "use"), text(e->entry, "languages"), text(e->entry, "source"));
 }

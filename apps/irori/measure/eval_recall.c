@@ -1,6 +1,7 @@
 // irori eval recall: whether a model still finds what it was told a given number of tokens ago.
 //
-// A few made-up names get codes; lines of --file follow until the distance is full; then the code of one name is asked for. The
+// Lines of --file come first: the start of a text is what many KV policies keep whole, and facts that stood there would say nothing
+// of them. Then a few made-up names get codes; lines follow until the distance is full; then the code of one name is asked for. The
 // answer counts when it begins with the code. Names and codes are drawn from a fixed seed, so that two models, or two
 // KV policies (--kv), see the same questions.
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "measure/eval.h"
 
 enum {
+    LEAD = 192,
     FACTS = 3,
     LEAST_DISTANCE = 128,
     ANSWER_TOKENS = 12,
@@ -62,12 +64,14 @@ static size_t add_line(teller *t, irori_model *m, buf *out)
     return n;
 }
 
-// Facts, filler until `distance` tokens, and the question; *code is what it asks for.
+// A lead of filler, facts, filler until `distance` tokens, and the question; *code is what it asks for.
 static void tell(teller *t, irori_model *m, size_t distance, buf *out, char code[CODE])
 {
     char name[FACTS][16];
     unsigned asked = draw(t, FACTS);
     buf_clear(out);
+    for (size_t tokens = 0; !out->failed && tokens < LEAD;)
+        tokens += add_line(t, m, out);
     buf_add_str(out, "Remember these codes.\n");
     for (unsigned i = 0; i < FACTS; i++) {
         unsigned number = 1000 + draw(t, 9000);
