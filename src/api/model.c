@@ -172,7 +172,7 @@ void irori_model_get_info(const irori_model *m, irori_model_info *out)
         .license = m->license,
         .device = "",
         .quantization = model_quantization_name(m->file),
-        .hash = gguf_model_hash(m->file),
+        .hash = m->has_engine ? m->engine.hash : gguf_model_hash(m->file),
         .parameters = model_parameter_count(m->file),
         .file_bytes = gguf_file_bytes(m->file),
         .vocabulary = (int)tok_count(m->tok),

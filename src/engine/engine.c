@@ -19,15 +19,15 @@ static int load_weights(engine *x, const engine_options *o, err *e)
         l.cache_dir = o->cache_dir;
         l.cache_least = o->cache_least;
         l.source = gguf_path(x->file);
-        l.source_hash = gguf_model_hash(x->file);
+        l.source_hash = x->hash;
     }
     return x->dev->ops->load(x->dev, &x->model.graph, &l, e);
 }
 
 // Tokenizer and weights are both in the file; 0 means something else to kv.
-static uint64_t kv_root(const gguf *file)
+static uint64_t kv_root(const engine *x)
 {
-    return gguf_model_hash(file) | 1;
+    return x->hash | 1;
 }
 
 static int open_parts(engine *x, const engine_options *o, err *e)
@@ -64,7 +64,7 @@ static int open_parts(engine *x, const engine_options *o, err *e)
         rc = kv_new(&x->kv, &x->model.kv,
                     &(kv_options){.pages = (int)pages,
                                   .prefix_tree = !o->no_prefixes && !p->both_ways,
-                                  .root = kv_root(x->file),
+                                  .root = kv_root(x),
                                   .policy = o->kv_policy,
                                   .spill_dir = o->kv_spill_dir,
                                   .spill_bytes = o->kv_spill_bytes},
@@ -77,6 +77,7 @@ static int open_parts(engine *x, const engine_options *o, err *e)
 int engine_open(engine *x, const gguf *file, const engine_options *o, err *e)
 {
     *x = (engine){.file = file,
+                  .hash = gguf_model_hash(file),
                   .batch = o->batch ? o->batch : 512,
                   .outputs = o->outputs ? o->outputs : 64,
                   .sequences = o->sequences ? o->sequences : 1};
@@ -140,7 +141,7 @@ void engine_adapter_close(engine *x, engine_adapter *a)
 
 void engine_set_adapter(engine *x, const engine_adapter *a, float scale)
 {
-    uint64_t root = kv_root(x->file);
+    uint64_t root = kv_root(x);
     if (a) {
         root = hash_combine(root, &a->hash, sizeof a->hash);
         root = hash_combine(root, &scale, sizeof scale) | 1;

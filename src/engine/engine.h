@@ -32,6 +32,7 @@ typedef struct engine_options {
 
 typedef struct engine {
     const gguf *file;  // borrowed
+    uint64_t hash;     // gguf_model_hash
     model model;
     dev *dev;
     dev_plan *plan;

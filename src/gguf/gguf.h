@@ -51,7 +51,8 @@ const char *gguf_path(const gguf *g);  // as given to gguf_open; "(memory)" othe
 uint32_t gguf_version(const gguf *g);
 uint64_t gguf_file_bytes(const gguf *g);  // of all parts together
 // Names a model in reports and cache keys: XXH3 over the headers of all parts (metadata and tensor
-// descriptions), then over the first and last 4 KiB of each tensor in file order. Computed at each call.
+// descriptions), then over the first and last 4 KiB of each tensor in file order. Computed at each call, which takes
+// tensor data out of the process's resident memory: to be kept rather than asked for again.
 uint64_t gguf_model_hash(const gguf *g);
 
 // Tensors, in file order (parts one after another).

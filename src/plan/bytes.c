@@ -81,24 +81,6 @@ static double wide_share(const gguf *file)
     return MAX(0, MIN((mean - AROUND) / (WIDE_AROUND - AROUND), 1));
 }
 
-// Parts of the file that naming the model (gguf_model_hash) leaves mapped: around the first and last page of each tensor.
-static uint64_t edge_bytes(const gguf *file, size_t around)
-{
-    uint64_t n = 0;
-    uintptr_t last = 0;
-    for (size_t i = 0; i < gguf_tensor_count(file); i++) {
-        const gguf_tensor *t = gguf_tensor_at(file, i);
-        const uintptr_t first = (uintptr_t)t->data, end = first + (t->size ? t->size - 1 : 0);
-        const uintptr_t at[2] = {first, end};
-        for (int k = 0; k < 2; k++)
-            if (at[k] / around > last) {
-                last = at[k] / around;
-                n += around;
-            }
-    }
-    return MIN(n, gguf_file_bytes(file));
-}
-
 static uint64_t header_bytes(const gguf *file)
 {
     uint64_t data = 0;
@@ -127,8 +109,8 @@ static uint64_t mapped_bytes(const model *m, const plan_use *u)
 {
     const int tokens = u->depth;
     const double wide = u->untouched ? 0 : wide_share(m->file);
-    const uint64_t near = edge_bytes(m->file, AROUND) + lookup_bytes(&m->graph, tokens, AROUND);
-    const uint64_t far = edge_bytes(m->file, WIDE_AROUND) + lookup_bytes(&m->graph, tokens, WIDE_AROUND);
+    const uint64_t near = lookup_bytes(&m->graph, tokens, AROUND);
+    const uint64_t far = lookup_bytes(&m->graph, tokens, WIDE_AROUND);
     const double data = (1 - wide) * (double)near + wide * (double)far;
     return header_bytes(m->file) + (uint64_t)MIN(data, (double)gguf_file_bytes(m->file));
 }
