@@ -125,8 +125,8 @@ static void bench_product(report *r, const kern_table *t, int type, int tokens)
 {
     const options *o = r->o;
     int k = o->columns, n = o->rows;
-    size_t row = quant_row_bytes(type, (uint64_t)k), count = (size_t)tokens * (size_t)k;
-    size_t bytes = ((size_t)n + KERN_PANEL - 1) / KERN_PANEL * KERN_PANEL * row;
+    size_t count = (size_t)tokens * (size_t)k, panels = ((size_t)n + KERN_PANEL - 1) / KERN_PANEL;
+    size_t bytes = kern_packed_bytes(type, n, k);
     uint8_t *data = pages(bytes);
     for (size_t i = 0; i < bytes; i++)
         data[i] = (uint8_t)(0x10 + rnd() % 0x2b);  // as a scale: neither subnormal nor infinite
@@ -136,8 +136,10 @@ static void bench_product(report *r, const kern_table *t, int type, int tokens)
     int16_t *sum = pages(x_bytes);
     for (size_t i = 0; i < count; i++)
         x[i] = (float)(rnd() >> 8) * 0x1p-23f - 1.0f;
-    product p = {
-        .t = t, .w = {type, kern_family_of(type), n, k, KERN_PANEL * row, data}, .tokens = tokens, .y = y};
+    product p = {.t = t,
+                 .w = {kern_packed_type(type), kern_family_of(type), n, k, bytes / panels, data},
+                 .tokens = tokens,
+                 .y = y};
     p.a = (kern_act){kern_act_of(p.w.family), k, x, q, d, sum, (size_t)k, (size_t)k};
     if (p.a.kind == KERN_ACT_Q8_32)
         t->quantize_q8_32(x, (int)count, q, d, sum);

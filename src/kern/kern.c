@@ -101,7 +101,16 @@ enum kern_family kern_family_of(int quant_type)
     case QT_Q4_K:
     case QT_Q5_K:
     case QT_Q6_K:
-    case QT_IQ4_XS: return KERN_B256;
+    case QT_IQ4_XS:
+    case QT_IQ3_S:
+    case QT_IQ3_XXS:
+    case QT_IQ2_S:
+    case QT_IQ2_XS:
+    case QT_IQ2_XXS:
+    case QT_IQ1_M:
+    case QT_IQ1_S:
+    case QT_TQ1_0:
+    case QT_TQ2_0: return KERN_B256;
     default: return KERN_DECODE;
     }
 }

@@ -21,20 +21,23 @@
 // A matrix of n rows x k columns is cut into panels of 16 rows. Inside a panel, columns come in groups of 4:
 // one group is 64 bytes, byte r*4+j belonging to row r and column 4g+j, which is what one 512-bit VNNI
 // register, two 256-bit ones, four NEON ones, or one row of an AMX tile take. A packed block of 16 rows has
-// exactly 16 times the bytes of the GGUF block it comes from; pack.c draws each layout. Rows past n are zero.
+// exactly 16 times the bytes of the GGUF block it comes from; pack.c draws each layout. Rows past n are zero. Types of
+// codebooks (IQ1, IQ2, IQ3) and of three values (TQ) are packed with each value by itself, in 3.4, 4.25 (IQ3) and 2.6 (TQ)
+// bits, and some of them alike: the panels' type is kern_packed_type.
 enum { KERN_PANEL = 16, KERN_GROUP = 4, KERN_SUPER = 256 };
 
 enum kern_family {
     KERN_FLOAT,   // F32 F16 BF16: [k][16] values as they are; activations in F32
     KERN_B32,     // blocks of 32 columns, float scale (and min): Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4
-    KERN_B256,    // super-blocks of 256, integer sub-scales: Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_XS
+    KERN_B256,    // super-blocks of 256, integer sub-scales: Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_XS IQ1 IQ2 IQ3 TQ
     KERN_DECODE,  // everything else: GGUF rows kept as they are, decoded to F32 on the fly; F32 activations
 };
 
 enum kern_family kern_family_of(int quant_type);
+int kern_packed_type(int quant_type);  // of the panels; for most types the type itself
 
 typedef struct kern_weight {
-    int type;  // enum quant_type
+    int type;  // enum quant_type; when packed, kern_packed_type
     enum kern_family family;
     int n, k;             // rows, columns; k a multiple of the type's block
     size_t panel_bytes;   // distance between panels (KERN_DECODE: 16 GGUF rows)
@@ -187,7 +190,7 @@ enum kern_isa { KERN_SCALAR, KERN_AVX2, KERN_AVX512, KERN_AMX, KERN_NEON, KERN_I
 
 typedef struct kern_table {
     enum kern_isa isa;  // the best overlay in it
-    // By weight type, in its own family; never NULL for a type with quant_info.decode.
+    // By weight type, in its own family; never NULL for a type with quant_info.decode that is its own packed type.
     kern_matmul_fn *matmul[QT_COUNT];
     // Any weight of family KERN_DECODE, whatever its type: also one that could be packed and was not.
     kern_matmul_fn *matmul_decode;

@@ -1,4 +1,5 @@
-// Packed weights: rows of GGUF blocks woven into panels of 16 rows, byte for byte the same size. The one idea:
+// Packed weights: rows of GGUF blocks woven into panels of 16 rows, byte for byte the same size but for the codebook
+// types, which are rewritten first (recode.c). The one idea:
 // four neighbouring columns of a row stay together (a "lane" of 32 bits), and the 16 rows' lanes stand side by
 // side, so that one load gives a dot-product instruction the same four columns of every row of the panel.
 //
@@ -22,9 +23,11 @@
 //           column 128h+32p+4i+j in vector 8h+i, bits 2p and 2p+1
 //   Q2_K    f16 d[16] | f16 dmin[16] | u8 scale and min nibbles [16 subs][16] | qs as Q3_K
 //   IQ4_XS  f16 d[16] | u16 scales_h[16] | u8 scales_l[4][16] | per 32 columns 4 vectors as Q4_0
+//   IQ3_XXS, IQ3_S  as IQ4_XS;  IQ2_*, IQ1_*  as Q3_K;  TQ*  as Q2_K
 //   F32 F16 BF16   [k][16] values
 #include <string.h>
 
+#include "kern/recode.h"
 #include "kern/types.h"
 
 const int8_t kern_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
@@ -180,17 +183,26 @@ static void pack_values(const uint8_t *const row[KERN_PANEL], int k, size_t size
                 memset(dst, 0, size);
 }
 
+static size_t packed_row_bytes(int type, int k)
+{
+    if (!kern_recodes(type))
+        return quant_row_bytes(type, (uint64_t)k);
+    return (size_t)(k / KERN_SUPER) * (size_t)kern_packed_block_bytes(kern_packed_type(type)) / KERN_PANEL;
+}
+
 size_t kern_packed_bytes(int type, int n, int k)
 {
     if (kern_family_of(type) == KERN_DECODE)
         return 0;
     size_t panels = ((size_t)n + KERN_PANEL - 1) / KERN_PANEL;
-    return panels * KERN_PANEL * quant_row_bytes(type, (uint64_t)k);
+    return panels * KERN_PANEL * packed_row_bytes(type, k);
 }
 
 static void pack_panel(int type, int k, const uint8_t *const row[KERN_PANEL], uint8_t *dst)
 {
-    static const uint8_t zeros[256];  // longer than any block
+    enum { LONGEST = 256 };  // longer than any block
+    static const uint8_t zeros[LONGEST];
+    uint8_t recoded[KERN_PANEL][LONGEST];
     const quant_info *info = quant_type_info(type);
     enum kern_family family = kern_family_of(type);
     if (family == KERN_FLOAT) {
@@ -198,24 +210,30 @@ static void pack_panel(int type, int k, const uint8_t *const row[KERN_PANEL], ui
         return;
     }
     int blocks = k / (int)info->block_elems;
+    size_t packed = packed_row_bytes(type, (int)info->block_elems);
     for (int b = 0; b < blocks; b++) {
-        weaver w = {.out = dst + (size_t)b * info->block_bytes * KERN_PANEL};
-        for (int r = 0; r < KERN_PANEL; r++)
+        weaver w = {.out = dst + (size_t)b * packed * KERN_PANEL};
+        for (int r = 0; r < KERN_PANEL; r++) {
             w.row[r] = row[r] ? row[r] + (size_t)b * info->block_bytes : zeros;
+            if (row[r] && kern_recodes(type)) {
+                kern_recode(type, w.row[r], recoded[r]);
+                w.row[r] = recoded[r];
+            }
+        }
         if (family == KERN_B32)
             weave_b32(type, &w);
         else
-            weave_b256(type, &w);
+            weave_b256(kern_layout(kern_packed_type(type)), &w);
     }
 }
 
 void kern_pack(int type, int n, int k, const void *src, void *dst, int row0, int row1)
 {
-    size_t row_bytes = quant_row_bytes(type, (uint64_t)k);
+    size_t row_bytes = quant_row_bytes(type, (uint64_t)k), packed = packed_row_bytes(type, k);
     for (int p = row0; p < row1; p += KERN_PANEL) {
         const uint8_t *row[KERN_PANEL];
         for (int r = 0; r < KERN_PANEL; r++)
             row[r] = p + r < n ? (const uint8_t *)src + (size_t)(p + r) * row_bytes : NULL;
-        pack_panel(type, k, row, (uint8_t *)dst + (size_t)p * row_bytes);
+        pack_panel(type, k, row, (uint8_t *)dst + (size_t)p * packed);
     }
 }

@@ -156,7 +156,7 @@ void kern_fill_scalar(kern_table *t)
 {
     for (int type = 0; type < QT_COUNT; type++) {
         const quant_info *info = quant_type_info(type);
-        if (!info || !info->decode)
+        if (!info || !info->decode || kern_packed_type(type) != type)
             continue;
         enum kern_family family = kern_family_of(type);
         t->matmul[type] = family == KERN_B32 || family == KERN_B256 ? matmul_quant : matmul_float;

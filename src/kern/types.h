@@ -16,10 +16,43 @@
 extern const int8_t kern_iq4_values[16];
 extern const int8_t kern_mxfp4_values[16];
 
-// value = scale * (code - offset) [+ min]; codes are unsigned bytes.
+extern const int8_t kern_iq3_xxs_values[16], kern_iq3_s_values[16], kern_iq2_values[16], kern_iq1_values[16];
+
+// Values that codes stand for, the signs included; NULL where a code is a number itself.
+KERN_INLINE const int8_t *kern_values(int type)
+{
+    switch (type) {
+    case QT_IQ4_NL:
+    case QT_IQ4_XS: return kern_iq4_values;
+    case QT_MXFP4: return kern_mxfp4_values;
+    case QT_IQ3_XXS: return kern_iq3_xxs_values;
+    case QT_IQ3_S: return kern_iq3_s_values;
+    case QT_IQ2_S: return kern_iq2_values;
+    case QT_IQ1_M: return kern_iq1_values;
+    default: return NULL;
+    }
+}
+
+// The type whose layout the packed block has: its own, or that of a K type with as many bits.
+KERN_INLINE int kern_layout(int type)
+{
+    switch (type) {
+    case QT_IQ3_XXS:
+    case QT_IQ3_S: return QT_IQ4_XS;
+    case QT_IQ2_S:
+    case QT_IQ1_M: return QT_Q3_K;
+    default: return type;
+    }
+}
+
+// value = scale * (code - offset) [+ min]; codes are unsigned bytes, of types with a table the value plus the offset.
 KERN_INLINE int kern_code_offset(int type)
 {
     switch (type) {
+    case QT_IQ3_XXS: return 62;
+    case QT_IQ3_S: return 15;
+    case QT_IQ2_S: return 43;
+    case QT_IQ1_M: return 9;
     case QT_Q4_0: return 8;
     case QT_Q5_0: return 16;
     case QT_Q8_0:
@@ -39,6 +72,10 @@ KERN_INLINE int kern_code_max(int type)
     case QT_Q2_K: return 3;
     case QT_Q3_K: return 7;
     case QT_MXFP4: return 24;
+    case QT_IQ3_XXS: return 124;
+    case QT_IQ3_S: return 30;
+    case QT_IQ2_S: return 86;
+    case QT_IQ1_M: return 18;
     case QT_Q5_0:
     case QT_Q5_1:
     case QT_Q5_K: return 31;
@@ -59,16 +96,23 @@ KERN_INLINE bool kern_has_min(int type)
 #define KERN_CLAMP 7.0f
 #define KERN_STEEP 1.702f
 
+// What the F16 scale of a block is multiplied by.
+KERN_INLINE float kern_factor(int type)
+{
+    return type == QT_IQ3_XXS ? 0.25f : type == QT_IQ2_S || type == QT_IQ1_M ? 0.125f : 1.0f;
+}
+
 // Columns that share one scale.
 KERN_INLINE int kern_sub_columns(int type)
 {
-    return type == QT_Q2_K || type == QT_Q3_K || type == QT_Q6_K ? 16 : 32;
+    const int layout = kern_layout(type);
+    return layout == QT_Q2_K || layout == QT_Q3_K || layout == QT_Q6_K ? 16 : 32;
 }
 
-// Bytes of a packed block (16 GGUF blocks).
+// Bytes of a packed block: 16 GGUF blocks of the layout's type.
 KERN_INLINE int kern_packed_block_bytes(int type)
 {
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q4_0:
     case QT_IQ4_NL: return 16 * 18;
     case QT_Q4_1: return 16 * 20;
@@ -94,7 +138,7 @@ KERN_INLINE int kern_at_scales(int type)
 
 KERN_INLINE int kern_at_masks(int type)
 {
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q3_K:
     case QT_Q4_K:
     case QT_Q5_K: return kern_at_scales(type) + 3 * 64;
@@ -109,8 +153,9 @@ KERN_INLINE int kern_at_masks(int type)
 // The nibbles (Q2_K and Q3_K: the 2-bit fields; Q8_0: the bytes; Q6_K: ql).
 KERN_INLINE int kern_at_low(int type)
 {
-    int masks = type == QT_Q5_0 || type == QT_Q5_1 ? 8 * 8 : type == QT_Q3_K || type == QT_Q5_K ? 64 * 8 : 0;
-    return kern_at_masks(type) + masks;
+    const int layout = kern_layout(type);
+    const bool five = layout == QT_Q5_0 || layout == QT_Q5_1;
+    return kern_at_masks(type) + (five ? 8 * 8 : layout == QT_Q3_K || layout == QT_Q5_K ? 64 * 8 : 0);
 }
 
 // Q6_K: qh.

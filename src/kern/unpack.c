@@ -32,44 +32,47 @@ static int code_b32(int type, const uint8_t *p, int g, int lane)
     if (type == QT_Q8_0)
         return low[64 * g + lane];
     int nibble = low[64 * (g % 4) + lane] >> (g < 4 ? 0 : 4) & 15;
-    switch (type) {
-    case QT_Q5_0:
-    case QT_Q5_1: return nibble | mask_bit(p + kern_at_masks(type), g, lane) << 4;
-    case QT_IQ4_NL: return kern_iq4_values[nibble] + 128;
-    case QT_MXFP4: return kern_mxfp4_values[nibble] + 12;
-    default: return nibble;
-    }
+    if (type == QT_Q5_0 || type == QT_Q5_1)
+        return nibble | mask_bit(p + kern_at_masks(type), g, lane) << 4;
+    return kern_values(type) ? kern_values(type)[nibble] + kern_code_offset(type) : nibble;
 }
 
-// The same for piece s (32 columns) of a super-block.
-static int code_b256(int type, const uint8_t *p, int s, int g, int lane)
+// The same for piece s (32 columns) of a super-block, before any table.
+static int bits_b256(int layout, const uint8_t *p, int s, int g, int lane)
 {
-    const uint8_t *low = p + kern_at_low(type);
+    const uint8_t *low = p + kern_at_low(layout);
     int half = s / 4, part = s % 4;  // Q6_K, Q3_K, Q2_K: 128 columns, 32 of them
-    switch (type) {
+    switch (layout) {
     case QT_Q4_K:
     case QT_Q5_K: {
         int nibble = low[64 * (8 * (s / 2) + g) + lane] >> 4 * (s % 2) & 15;
-        return type == QT_Q4_K ? nibble : nibble | mask_bit(p + kern_at_masks(type), 8 * s + g, lane) << 4;
+        return layout == QT_Q4_K ? nibble
+                                 : nibble | mask_bit(p + kern_at_masks(layout), 8 * s + g, lane) << 4;
     }
     case QT_Q6_K: {
         int ql = low[64 * (16 * half + 8 * (part % 2) + g) + lane] >> (part < 2 ? 0 : 4) & 15;
-        int qh = p[kern_at_high(type) + 64 * (8 * half + g) + lane] >> 2 * part & 3;
+        int qh = p[kern_at_high(layout) + 64 * (8 * half + g) + lane] >> 2 * part & 3;
         return ql | qh << 4;
     }
-    case QT_IQ4_XS: return kern_iq4_values[low[64 * (4 * s + g % 4) + lane] >> (g < 4 ? 0 : 4) & 15] + 128;
+    case QT_IQ4_XS: return low[64 * (4 * s + g % 4) + lane] >> (g < 4 ? 0 : 4) & 15;
     default: {
         int two = low[64 * (8 * half + g) + lane] >> 2 * part & 3;
-        return type == QT_Q2_K ? two : two | mask_bit(p + kern_at_masks(type), 8 * s + g, lane) << 2;
+        return layout == QT_Q2_K ? two : two | mask_bit(p + kern_at_masks(layout), 8 * s + g, lane) << 2;
     }
     }
+}
+
+static int code_b256(int type, const uint8_t *p, int s, int g, int lane)
+{
+    int bits = bits_b256(kern_layout(type), p, s, g, lane);
+    return kern_values(type) ? kern_values(type)[bits] + kern_code_offset(type) : bits;
 }
 
 // The scale of sub-block i, row r; Q4_K and Q5_K keep 8 six-bit scales and 8 mins in 12 bytes, Q3_K 16 scales.
 static int scale_of(int type, const uint8_t *p, int i, int r)
 {
     const uint8_t *s = p + kern_at_scales(type) + r;
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q2_K: return s[16 * i] & 15;
     case QT_Q3_K:
         return ((s[16 * (i % 8)] >> (i < 8 ? 0 : 4) & 15) | (s[16 * (8 + i % 4)] >> 2 * (i / 4) & 3) << 4) -
@@ -106,7 +109,7 @@ void kern_unpack_block(int type, const uint8_t *packed, kern_block *b)
     unpack_codes(type, packed, b->u);
     bool has_min = kern_has_min(type);
     for (int r = 0; r < KERN_PANEL; r++) {
-        b->d[r] = type == QT_MXFP4 ? e8m0_half(packed[r]) : f16_at(packed, r);
+        b->d[r] = type == QT_MXFP4 ? e8m0_half(packed[r]) : f16_at(packed, r) * kern_factor(type);
         b->m[r] = has_min ? f16_at(packed + 32, r) : 0.0f;
     }
     if (kern_family_of(type) == KERN_B32)

@@ -90,9 +90,9 @@ quant_encode_fn quant_kquants_q8_k_encode;
 quant_fit_fn quant_kquants_q2_k_fit, quant_kquants_q3_k_fit, quant_kquants_q4_k_fit, quant_kquants_q5_k_fit,
     quant_kquants_q6_k_fit;
 
-quant_decode_fn quant_iquants_iq1_s_decode, quant_iquants_iq1_m_decode, quant_iquants_iq2_xxs_decode,
-    quant_iquants_iq2_xs_decode, quant_iquants_iq2_s_decode, quant_iquants_iq3_xxs_decode,
-    quant_iquants_iq3_s_decode;
+quant_levels_fn quant_iquants_iq1_s_levels, quant_iquants_iq1_m_levels, quant_iquants_iq2_xxs_levels,
+    quant_iquants_iq2_xs_levels, quant_iquants_iq2_s_levels, quant_iquants_iq3_xxs_levels,
+    quant_iquants_iq3_s_levels;
 quant_fit_fn quant_iquants_encode_iq1_s_fit, quant_iquants_encode_iq1_m_fit, quant_iquants_encode_iq2_xxs_fit,
     quant_iquants_encode_iq2_xs_fit, quant_iquants_encode_iq2_s_fit, quant_iquants_encode_iq3_xxs_fit,
     quant_iquants_encode_iq3_s_fit;
@@ -100,6 +100,6 @@ quant_fit_fn quant_iquants_encode_iq1_s_fit, quant_iquants_encode_iq1_m_fit, qua
 quant_decode_fn quant_fp4_iq4_nl_decode, quant_fp4_iq4_xs_decode, quant_fp4_mxfp4_decode;
 quant_fit_fn quant_fp4_iq4_nl_fit, quant_fp4_iq4_xs_fit, quant_fp4_mxfp4_fit;
 
-quant_decode_fn quant_ternary_tq1_0_decode, quant_ternary_tq2_0_decode;
+quant_levels_fn quant_ternary_tq1_0_levels, quant_ternary_tq2_0_levels;
 
 #endif

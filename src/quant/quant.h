@@ -27,6 +27,14 @@ typedef void quant_encode_fn(const float *src, void *dst, size_t n);
 // is what `encode` does. NULL for types in which there is nothing to weigh, for which `encode` is all there is.
 typedef void quant_fit_fn(const float *src, void *dst, size_t n, const float *importance);
 
+// One super-block of 256 values in integers: value i = d * factor * scale[i / 16] * level[i], without rounding.
+typedef struct quant_levels {
+    uint16_t d;        // F16, as the file has it
+    int8_t scale[16];  // 1..31, odd
+    int8_t level[256];
+} quant_levels;
+typedef void quant_levels_fn(const void *block, quant_levels *out);
+
 typedef struct quant_info {
     const char *name;      // "Q4_K", as files and people call it
     uint32_t block_elems;  // values a block
@@ -34,6 +42,8 @@ typedef struct quant_info {
     quant_decode_fn *decode;
     quant_encode_fn *encode;
     quant_fit_fn *fit;
+    quant_levels_fn *levels;  // of types with a codebook (IQ1, IQ2, IQ3) or three values (TQ); else NULL
+    float factor;             // of quant_levels
 } quant_info;
 
 // NULL for a number that is no known type.

@@ -5,9 +5,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const int test_types[] = {QT_F32,  QT_F16,    QT_BF16,  QT_Q4_0,  QT_Q4_1, QT_Q5_0, QT_Q5_1,
-                          QT_Q8_0, QT_IQ4_NL, QT_MXFP4, QT_Q2_K,  QT_Q3_K, QT_Q4_K, QT_Q5_K,
-                          QT_Q6_K, QT_IQ4_XS, QT_TQ2_0, QT_IQ3_S, QT_I8};
+const int test_types[] = {QT_F32,   QT_F16,    QT_BF16,    QT_Q4_0,  QT_Q4_1,    QT_Q5_0,   QT_Q5_1,
+                          QT_Q8_0,  QT_IQ4_NL, QT_MXFP4,   QT_Q2_K,  QT_Q3_K,    QT_Q4_K,   QT_Q5_K,
+                          QT_Q6_K,  QT_IQ4_XS, QT_IQ3_XXS, QT_IQ3_S, QT_IQ2_XXS, QT_IQ2_XS, QT_IQ2_S,
+                          QT_IQ1_S, QT_IQ1_M,  QT_TQ1_0,   QT_TQ2_0, QT_I8};
 const int test_type_count = (int)(sizeof test_types / sizeof test_types[0]);
 
 guarded guarded_new(size_t n, size_t align)
@@ -59,9 +60,10 @@ int rnd_int(int below)
 static const struct scale_at {
     int type, d, m;
 } scales[] = {
-    {QT_Q4_0, 0, -1},   {QT_Q4_1, 0, 2},    {QT_Q5_0, 0, -1},   {QT_Q5_1, 0, 2},   {QT_Q8_0, 0, -1},
-    {QT_IQ4_NL, 0, -1}, {QT_Q2_K, 80, 82},  {QT_Q3_K, 108, -1}, {QT_Q4_K, 0, 2},   {QT_Q5_K, 0, 2},
-    {QT_Q6_K, 208, -1}, {QT_IQ4_XS, 0, -1}, {QT_TQ2_0, 64, -1}, {QT_IQ3_S, 0, -1},
+    {QT_Q4_0, 0, -1},    {QT_Q4_1, 0, 2},     {QT_Q5_0, 0, -1},   {QT_Q5_1, 0, 2},    {QT_Q8_0, 0, -1},
+    {QT_IQ4_NL, 0, -1},  {QT_Q2_K, 80, 82},   {QT_Q3_K, 108, -1}, {QT_Q4_K, 0, 2},    {QT_Q5_K, 0, 2},
+    {QT_Q6_K, 208, -1},  {QT_IQ4_XS, 0, -1},  {QT_TQ2_0, 64, -1}, {QT_TQ1_0, 52, -1}, {QT_IQ3_S, 0, -1},
+    {QT_IQ3_XXS, 0, -1}, {QT_IQ2_XXS, 0, -1}, {QT_IQ2_XS, 0, -1}, {QT_IQ2_S, 0, -1},  {QT_IQ1_S, 0, -1},
 };
 
 // Mostly of the size real files have; now and then zero, subnormal, large.
@@ -79,6 +81,11 @@ static void mend_block(int type, uint8_t *block)
 {
     if (type == QT_MXFP4)
         block[0] = (uint8_t)(rnd_int(16) ? 110 + rnd_int(30) : rnd_int(4));
+    if (type == QT_IQ1_M) {  // a nibble in each of four words
+        uint16_t d = rnd_scale();
+        for (int w = 0; w < 4; w++)
+            block[49 + 2 * w] = (uint8_t)((block[49 + 2 * w] & 15) | (d >> 4 * w & 15) << 4);
+    }
     for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
         if (scales[i].type != type)
             continue;
@@ -106,7 +113,8 @@ weights weights_new(int type, int n, int k)
     const quant_info *info = quant_type_info(type);
     enum kern_family family = kern_family_of(type);
     size_t row = quant_row_bytes(type, (uint64_t)k), bytes = row * (size_t)n;
-    weights w = {.w = {.type = type, .family = family, .n = n, .k = k, .panel_bytes = 16 * row}};
+    weights w = {.type = type,
+                 .w = {.type = type, .family = family, .n = n, .k = k, .panel_bytes = 16 * row}};
     assert_true(row > 0);
     w.gguf = guarded_new(bytes, 1);
     uint8_t *src = w.gguf.p;
@@ -120,8 +128,11 @@ weights weights_new(int type, int n, int k)
     }
     w.w.data = src;
     size_t packed = kern_packed_bytes(type, n, k);
-    assert_int_equal(packed, family == KERN_DECODE ? 0 : (size_t)(n + 15) / 16 * 16 * row);
+    if (family == KERN_DECODE || !info->levels)
+        assert_int_equal(packed, family == KERN_DECODE ? 0 : (size_t)(n + 15) / 16 * 16 * row);
     if (packed) {
+        w.w.type = kern_packed_type(type);
+        w.w.panel_bytes = packed / ((size_t)(n + 15) / 16);
         w.packed = guarded_new(packed, 64);
         kern_pack(type, n, k, src, w.packed.p, 0, n);
         w.w.data = w.packed.p;

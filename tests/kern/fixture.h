@@ -32,6 +32,7 @@ int rnd_int(int below);
 // finite.
 typedef struct weights {
     kern_weight w;
+    int type;  // of the GGUF form
     guarded gguf, packed;
 } weights;
 weights weights_new(int type, int n, int k);

@@ -29,7 +29,8 @@ static problem problem_new(int type, int n, int k)
     p.want = guarded_new(MOST_TOKENS * p.ldy * sizeof(float), sizeof(float));
     p.got = guarded_new(MOST_TOKENS * p.ldy * sizeof(float), sizeof(float));
     fill_canary(&p.want, MOST_TOKENS * p.ldy);
-    kern_get(KERN_SCALAR)->matmul[type](&p.w.w, &p.a.a, 0, MOST_TOKENS, 0, (n + 15) / 16, p.want.p, p.ldy);
+    kern_get(KERN_SCALAR)
+        ->matmul[p.w.w.type](&p.w.w, &p.a.a, 0, MOST_TOKENS, 0, (n + 15) / 16, p.want.p, p.ldy);
     return p;
 }
 
@@ -152,8 +153,9 @@ static void extremes(const kern_table *t)
             uint8_t *packed = p.w.packed.p;
             // Keep the f16 scales (MXFP4: exponents); all bits set, or clear, or alternating, in the rest.
             static const uint8_t fills[] = {0xff, 0x00, 0x80, 0x7f};
-            size_t bytes = 16 * quant_type_info(type)->block_bytes;
-            size_t head = (size_t)(type == QT_MXFP4 ? 16 : kern_has_min(type) ? 64 : 32);
+            const int as = p.w.w.type;
+            size_t bytes = (size_t)kern_packed_block_bytes(as);
+            size_t head = (size_t)(as == QT_MXFP4 ? 16 : kern_has_min(as) ? 64 : 32);
             for (int b = 0; b < k / block; b++)
                 memset(packed + (size_t)b * bytes + head, fills[round % 4], bytes - head);
             int8_t *q = p.a.q.p;
@@ -164,7 +166,7 @@ static void extremes(const kern_table *t)
             for (int s = 0; s < MOST_TOKENS * (k / part); s++)
                 sum[s] = (int16_t)(round < 4 ? 127 * part : 0);
             fill_canary(&p.want, MOST_TOKENS * p.ldy);
-            kern_get(KERN_SCALAR)->matmul[type](&p.w.w, &p.a.a, 0, MOST_TOKENS, 0, 1, p.want.p, p.ldy);
+            kern_get(KERN_SCALAR)->matmul[as](&p.w.w, &p.a.a, 0, MOST_TOKENS, 0, 1, p.want.p, p.ldy);
             run(t, &p, 0, 1, 0, 1);
             run(t, &p, 0, MOST_TOKENS, 0, 1);
             problem_free(&p);

@@ -16,30 +16,31 @@ static double value(int type, const kern_block *b, int r, int c)
     return code * b->sc[i][r] * (double)b->d[r] - b->mn[i][r] * (double)b->m[r];
 }
 
-static void check_row_block(int type, const kern_block *b, int r, const uint8_t *gguf, int width)
+static void check_row_block(const weights *w, const kern_block *b, int r, const uint8_t *gguf, int width)
 {
     float want[KERN_SUPER];
-    quant_type_info(type)->decode(gguf, want, (size_t)width);
+    quant_type_info(w->type)->decode(gguf, want, (size_t)width);
     for (int c = 0; c < width; c++) {
-        double got = value(type, b, r, c), slack = 1e-6 * (fabs(got) + 64.0 * fabs((double)b->m[r]));
+        double got = value(w->w.type, b, r, c), slack = 1e-6 * (fabs(got) + 64.0 * fabs((double)b->m[r]));
         assert_true(fabs(got - (double)want[c]) <= slack);
     }
 }
 
 static void check_blocks(const weights *w)
 {
-    int type = w->w.type, width = (int)quant_type_info(type)->block_elems;
-    size_t block_bytes = quant_type_info(type)->block_bytes, row = quant_row_bytes(type, (uint64_t)w->w.k);
+    int type = w->w.type, width = (int)quant_type_info(w->type)->block_elems;
+    size_t block_bytes = quant_type_info(w->type)->block_bytes,
+           row = quant_row_bytes(w->type, (uint64_t)w->w.k);
+    size_t packed = (size_t)kern_packed_block_bytes(type);
     kern_block b;
-    assert_int_equal(kern_packed_block_bytes(type), 16 * block_bytes);
+    assert_int_equal(w->w.panel_bytes, packed * (size_t)(w->w.k / width));
     for (int p = 0; p * KERN_PANEL < w->w.n; p++)
         for (int i = 0; i < w->w.k / width; i++) {
-            kern_unpack_block(type, w->w.data + (size_t)p * w->w.panel_bytes + (size_t)i * 16 * block_bytes,
-                              &b);
+            kern_unpack_block(type, w->w.data + (size_t)p * w->w.panel_bytes + (size_t)i * packed, &b);
             for (int r = 0; r < KERN_PANEL; r++) {
                 size_t at = (size_t)(p * KERN_PANEL + r) * row + (size_t)i * block_bytes;
                 if (p * KERN_PANEL + r < w->w.n)
-                    check_row_block(type, &b, r, (const uint8_t *)w->gguf.p + at, width);
+                    check_row_block(w, &b, r, (const uint8_t *)w->gguf.p + at, width);
                 else
                     for (int c = 0; c < width; c++)
                         assert_true(value(type, &b, r, c) == 0.0);
@@ -107,11 +108,13 @@ static void families(void **state)
     assert_int_equal(kern_family_of(QT_F16), KERN_FLOAT);
     assert_int_equal(kern_family_of(QT_Q8_0), KERN_B32);
     assert_int_equal(kern_family_of(QT_IQ4_XS), KERN_B256);
-    assert_int_equal(kern_family_of(QT_IQ2_XXS), KERN_DECODE);
+    assert_int_equal(kern_family_of(QT_IQ2_XXS), KERN_B256);
+    assert_int_equal(kern_family_of(QT_I8), KERN_DECODE);
     assert_int_equal(kern_act_of(KERN_B32), KERN_ACT_Q8_32);
     assert_int_equal(kern_act_of(KERN_B256), KERN_ACT_Q8_256);
     assert_int_equal(kern_act_of(KERN_DECODE), KERN_ACT_F32);
-    assert_int_equal(kern_packed_bytes(QT_IQ2_XXS, 16, 256), 0);
+    assert_int_equal(kern_packed_bytes(QT_I8, 16, 256), 0);
+    assert_int_equal(kern_packed_bytes(QT_IQ2_XXS, 17, 512), 32 * 220);
     assert_int_equal(kern_packed_bytes(QT_Q4_K, 17, 512), 32 * 288);
 }
 
@@ -130,7 +133,7 @@ static void tables(void **state)
             continue;
         assert_int_equal(t->isa, isa);
         for (int type = 0; type < QT_COUNT; type++)
-            if (quant_type_info(type) && quant_type_info(type)->decode)
+            if (quant_type_info(type) && quant_type_info(type)->decode && kern_packed_type(type) == type)
                 assert_non_null(t->matmul[type]);
     }
     assert_int_equal(kern_isa_from_name("mmx"), -1);

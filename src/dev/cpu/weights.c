@@ -71,7 +71,7 @@ static void describe_weights(cpu_dev *d, const graph *g, const size_t *offset, c
         bool packed = offset[i] != SIZE_MAX;
         int panels = (w->n + KERN_PANEL - 1) / KERN_PANEL;
         d->weights[i] = (kern_weight){
-            .type = w->type,
+            .type = packed ? kern_packed_type(w->type) : w->type,
             .family = packed ? kern_family_of(w->type) : KERN_DECODE,
             .n = w->n,
             .k = w->k,

@@ -209,6 +209,10 @@ MATMUL(q4_k, QT_Q4_K)
 MATMUL(q5_k, QT_Q5_K)
 MATMUL(q6_k, QT_Q6_K)
 MATMUL(iq4_xs, QT_IQ4_XS)
+MATMUL(iq3_xxs, QT_IQ3_XXS)
+MATMUL(iq3_s, QT_IQ3_S)
+MATMUL(iq2, QT_IQ2_S)
+MATMUL(iq1, QT_IQ1_M)
 
 void kern_neon_fill_b256(kern_table *t)
 {
@@ -218,4 +222,8 @@ void kern_neon_fill_b256(kern_table *t)
     t->matmul[QT_Q5_K] = matmul_q5_k;
     t->matmul[QT_Q6_K] = matmul_q6_k;
     t->matmul[QT_IQ4_XS] = matmul_iq4_xs;
+    t->matmul[QT_IQ3_XXS] = matmul_iq3_xxs;
+    t->matmul[QT_IQ3_S] = matmul_iq3_s;
+    t->matmul[QT_IQ2_S] = matmul_iq2;
+    t->matmul[QT_IQ1_M] = matmul_iq1;
 }

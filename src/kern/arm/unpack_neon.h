@@ -15,10 +15,17 @@
 #define KERN_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-// What is still to be subtracted from the codes as the functions below give them: those of 8 bits come signed.
+// What is still to be subtracted from the codes as the functions below give them: values from a table and those of 8 bits
+// come signed.
 KERN_INLINE int kern_offset_neon(int type)
 {
-    return kern_code_max(type) > 63 ? 0 : kern_code_offset(type);
+    return kern_values(type) || type == QT_Q8_0 ? 0 : kern_code_offset(type);
+}
+
+// Codes of the type from what is stored of them, up to 4 bits.
+KERN_INLINE int8x16_t kern_looked_up_neon(int type, uint8x16_t bits)
+{
+    return kern_values(type) ? vqtbl1q_s8(vld1q_s8(kern_values(type)), bits) : vreinterpretq_s8_u8(bits);
 }
 
 // Bits 0..15 at p to bytes 0..15: `value` where the bit is set.
@@ -50,11 +57,7 @@ KERN_INLINE int8x16_t kern_codes_b32_neon(int type, const uint8_t *p, int g, int
     uint8x16_t u = kern_nibbles_neon(low + 64 * (g % 4), g >= 4);
     if (type == QT_Q5_0 || type == QT_Q5_1)
         u = vorrq_u8(u, kern_bits_neon(p + kern_at_masks(type) + 8 * g + 2 * r, 16));
-    if (type == QT_IQ4_NL)
-        return vqtbl1q_s8(vld1q_s8(kern_iq4_values), u);
-    if (type == QT_MXFP4)
-        return vaddq_s8(vqtbl1q_s8(vld1q_s8(kern_mxfp4_values), u), vdupq_n_s8(12));
-    return vreinterpretq_s8_u8(u);
+    return kern_looked_up_neon(type, u);
 }
 
 // The same of columns 32s+4g..32s+4g+3.
@@ -64,7 +67,7 @@ KERN_INLINE int8x16_t kern_codes_b256_neon(int type, const uint8_t *p, int s, in
                   *masks = p + kern_at_masks(type) + 8 * (8 * s + g) + 2 * r;
     int half = s / 4, part = s % 4;
     uint8x16_t u;
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q4_K:
     case QT_Q5_K:
         u = kern_nibbles_neon(low + 64 * (8 * (s / 2) + g), s % 2);
@@ -76,16 +79,14 @@ KERN_INLINE int8x16_t kern_codes_b256_neon(int type, const uint8_t *p, int s, in
         u = vorrq_u8(kern_nibbles_neon(low + 64 * (16 * half + 8 * (part % 2) + g), part >= 2),
                      vshlq_n_u8(u, 4));
         break;
-    case QT_IQ4_XS:
-        u = kern_nibbles_neon(low + 64 * (4 * s + g % 4), g >= 4);
-        return vqtbl1q_s8(vld1q_s8(kern_iq4_values), u);
+    case QT_IQ4_XS: u = kern_nibbles_neon(low + 64 * (4 * s + g % 4), g >= 4); break;
     default:
         u = kern_two_bits_neon(low + 64 * (8 * half + g), part);
-        if (type == QT_Q3_K)
+        if (kern_layout(type) == QT_Q3_K)
             u = vorrq_u8(u, kern_bits_neon(masks, 4));
         break;
     }
-    return vreinterpretq_s8_u8(u);
+    return kern_looked_up_neon(type, u);
 }
 
 // Scales of sub-block i, one signed byte a row.
@@ -93,7 +94,7 @@ KERN_INLINE int8x16_t kern_scales_neon(int type, const uint8_t *p, int i)
 {
     const uint8_t *s = p + kern_at_scales(type);
     const uint8x16_t three = vdupq_n_u8(3);
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q2_K: return vreinterpretq_s8_u8(kern_nibbles_neon(s + 16 * i, false));
     case QT_Q6_K: return vreinterpretq_s8_u8(vld1q_u8(s + 16 * i));
     case QT_Q3_K: {
@@ -137,8 +138,10 @@ KERN_INLINE float32x4_t kern_f16x4_neon(const void *p)
 // The block scales of rows 4r..4r+3 as floats; m: the mins, or zero.
 KERN_INLINE float32x4_t kern_d_neon(int type, const uint8_t *p, int r)
 {
-    if (type != QT_MXFP4)
-        return kern_f16x4_neon(p + 8 * r);
+    if (type != QT_MXFP4) {
+        float32x4_t d = kern_f16x4_neon(p + 8 * r);
+        return kern_factor(type) == 1.0f ? d : vmulq_n_f32(d, kern_factor(type));
+    }
     uint32_t bits[4];  // half of 2^(e - 127): the exponent field is e - 1, and a subnormal for e < 2
     for (int i = 0; i < 4; i++) {
         uint32_t e = p[4 * r + i];

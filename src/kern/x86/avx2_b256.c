@@ -100,8 +100,8 @@ KERN_INLINE void dot_alone(int type, const uint8_t *p, int s, const ready *r, co
                     continue;
                 }
                 __m256i z = _mm256_maddubs_epi16(u, x);
-                if (kern_code_offset(type) && g % sub == 0)
-                    part[i][h] = _mm256_add_epi16(_mm256_set1_epi32(bias[2 * (s + i) + g / sub]), z);
+                if (kern_code_offset(type) && g % groups == 0)
+                    part[i][h] = _mm256_add_epi16(_mm256_set1_epi32(bias[4 * (s + i) + g / 2]), z);
                 else
                     part[i][h] = g % groups == 0 ? z : _mm256_add_epi16(part[i][h], z);
                 KERN_PIN(part[i][h]);
@@ -125,14 +125,11 @@ KERN_INLINE void panels_alone(int type, const kern_weight *w, const kern_act *a,
     const uint8_t *p = w->data + (size_t)panel * w->panel_bytes;
     for (int b = 0; b < w->k / KERN_SUPER; b++, p += kern_packed_block_bytes(type), q += KERN_SUPER) {
         _Alignas(16) int16_t wide[8];
-        _Alignas(32) int32_t bias[16];
+        int32_t bias[KERN_SUPER / 8];
         const int16_t *sums = sums_of(type, a, t, b, wide);
         if (kern_code_offset(type) && kern_planes(type) == 1)
-            for (int s = 0; s < 8; s++) {
-                __m256i x = kern_bias_avx2(type, kern_load256(q + 32 * s));
-                bias[2 * s] = _mm256_extract_epi32(x, 0);
-                bias[2 * s + 1] = _mm256_extract_epi32(x, 4);
-            }
+            for (int s = 0; s < 8; s++)
+                kern_put_bias_avx2(type, kern_load256(q + 32 * s), bias + 4 * s);
         for (int i = 0; i < panels; i++) {
             const uint8_t *block = p + (size_t)i * (size_t)apart * w->panel_bytes;
             __m256i dot[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
@@ -185,10 +182,10 @@ KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const
         dot[i][0] = dot[i][1] = _mm256_setzero_si256();
     for (int s = 0; s < 8; s++) {
         const int8_t *q = in->acts.q[t / T][s];
-        kern_dot_plane(type, codes + 512 * s, q, offset && planes == 1 ? bias + 2 * s : NULL,
+        kern_dot_plane(type, codes + 512 * s, q, offset && planes == 1 ? bias + 4 * s : NULL,
                        r->scale + sub * s, dot);
         if (planes == 2)
-            kern_dot_plane(type, codes + 4096 + 512 * s, q, offset ? bias + 2 * s : NULL, r->scale16 + s,
+            kern_dot_plane(type, codes + 4096 + 512 * s, q, offset ? bias + 4 * s : NULL, r->scale16 + s,
                            dot);
     }
     KERN_UNROLL
@@ -232,6 +229,10 @@ KERN_AVX2_MATMUL(q4_k, QT_Q4_K)
 KERN_AVX2_MATMUL(q5_k, QT_Q5_K)
 KERN_AVX2_MATMUL(q6_k, QT_Q6_K)
 KERN_AVX2_MATMUL(iq4_xs, QT_IQ4_XS)
+KERN_AVX2_MATMUL(iq3_xxs, QT_IQ3_XXS)
+KERN_AVX2_MATMUL(iq3_s, QT_IQ3_S)
+KERN_AVX2_MATMUL(iq2, QT_IQ2_S)
+KERN_AVX2_MATMUL(iq1, QT_IQ1_M)
 
 void kern_avx2_fill_b256(kern_table *t)
 {
@@ -241,4 +242,8 @@ void kern_avx2_fill_b256(kern_table *t)
     t->matmul[QT_Q5_K] = matmul_q5_k;
     t->matmul[QT_Q6_K] = matmul_q6_k;
     t->matmul[QT_IQ4_XS] = matmul_iq4_xs;
+    t->matmul[QT_IQ3_XXS] = matmul_iq3_xxs;
+    t->matmul[QT_IQ3_S] = matmul_iq3_s;
+    t->matmul[QT_IQ2_S] = matmul_iq2;
+    t->matmul[QT_IQ1_M] = matmul_iq1;
 }

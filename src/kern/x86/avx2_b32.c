@@ -129,7 +129,7 @@ KERN_INLINE void flat_tile(int type, const uint8_t *codes, const ready *r, const
     const __m256i by[2][2] = {{_mm256_set1_epi16(1), _mm256_set1_epi16(1)},
                               {_mm256_set1_epi16(16), _mm256_set1_epi16(16)}};
     const int offset = kern_code_offset(type), planes = kern_planes(type);
-    const int16_t(*bias)[T][2] = in->acts.bias[t / T] + 2 * s;
+    const int16_t(*bias)[T][2] = in->acts.bias[t / T] + 4 * s;
     const int8_t *q = in->acts.q[t / T][s];
     __m256i dot[T][2];
     KERN_UNROLL

@@ -25,26 +25,27 @@ enum {
 typedef struct kern_avx2_acts {
     // Group g of a piece's token t at 32 * (g % 4) + 16 * (g / 4) + 4 * t.
     _Alignas(32) int8_t q[KERN_AVX2_BATCH / KERN_AVX2_TILE][8][32 * KERN_AVX2_TILE];
-    // -offset * sum of columns 4i, 4i+1 and of 4i+2, 4i+3 of each 16 columns, or of 32 at every other place.
-    int16_t bias[KERN_AVX2_BATCH / KERN_AVX2_TILE][16][KERN_AVX2_TILE][2];
+    // -offset * sum of columns 4i, 4i+1 and of 4i+2, 4i+3 of the groups that are summed in int16, at the first of these groups,
+    // counted by twos.
+    int16_t bias[KERN_AVX2_BATCH / KERN_AVX2_TILE][KERN_SUPER / 8][KERN_AVX2_TILE][2];
 } kern_avx2_acts;
+
+// Planes that a code goes as: with 8 bits two of its products might not fit into int16.
+KERN_INLINE int kern_planes(int type)
+{
+    return kern_code_max(type) > 127 ? 2 : 1;
+}
 
 // The largest code of one plane.
 KERN_INLINE int kern_plane_max(int type)
 {
-    return kern_code_max(type) > 63 ? 15 : kern_code_max(type);
-}
-
-// Planes that 8-bit codes go as.
-KERN_INLINE int kern_planes(int type)
-{
-    return kern_code_max(type) > 63 ? 2 : 1;
+    return kern_planes(type) == 2 ? 15 : kern_code_max(type);
 }
 
 // What the last plane's codes stand above the value.
 KERN_INLINE int kern_plane_offset(int type)
 {
-    return kern_code_max(type) > 63 ? kern_code_offset(type) / 16 : kern_code_offset(type);
+    return kern_planes(type) == 2 ? kern_code_offset(type) / 16 : kern_code_offset(type);
 }
 
 // How many groups of 4 columns may be summed in int16: 2 * 127 * groups * |code - offset| <= 32767.
@@ -56,15 +57,26 @@ KERN_INLINE int kern_plane_groups(int type)
     return MIN(fit, sub);
 }
 
-// -offset * the sums that `bias` holds, of 32 activations: those of the first 16 in the low half.
+// -offset * the sums that `bias` holds, of 32 activations: those of groups 2i and 2i+1 in 32-bit lane 2i.
 KERN_INLINE __m256i kern_bias_avx2(int type, __m256i q)
 {
     __m256i x = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
-    x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0x4e));
     x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0xb1));
-    if (kern_sub_columns(type) == 32)
+    if (kern_plane_groups(type) >= 4)
+        x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0x4e));
+    if (kern_plane_groups(type) == 8)
         x = _mm256_add_epi16(x, _mm256_permute2x128_si256(x, x, 1));
     return _mm256_mullo_epi16(x, _mm256_set1_epi16((short)-kern_plane_offset(type)));
+}
+
+// The same for a single token: to[i] is of groups 2i and 2i+1 of the piece.
+KERN_INLINE void kern_put_bias_avx2(int type, __m256i q, int32_t to[4])
+{
+    __m256i b = kern_bias_avx2(type, q);
+    to[0] = _mm256_extract_epi32(b, 0);
+    to[1] = _mm256_extract_epi32(b, 2);
+    to[2] = _mm256_extract_epi32(b, 4);
+    to[3] = _mm256_extract_epi32(b, 6);
 }
 
 // The first 4 bytes to all lanes.
@@ -86,10 +98,10 @@ KERN_INLINE void kern_gather_acts(int type, const kern_act *a, int t0, int token
                 size_t row = (size_t)(t0 + MIN(t + i, tokens - 1));
                 x[i] = kern_load256(a->q + row * a->ldq + (size_t)(c + 32 * s));
                 if (kern_code_offset(type)) {
-                    __m256i b = kern_bias_avx2(type, x[i]);
-                    int32_t low = _mm256_extract_epi32(b, 0), high = _mm256_extract_epi32(b, 4);
-                    memcpy(out->bias[t / KERN_AVX2_TILE][2 * s][i], &low, 4);
-                    memcpy(out->bias[t / KERN_AVX2_TILE][2 * s + 1][i], &high, 4);
+                    int32_t b[4];
+                    kern_put_bias_avx2(type, x[i], b);
+                    for (int j = 0; j < 4; j++)
+                        memcpy(out->bias[t / KERN_AVX2_TILE][4 * s + j][i], &b[j], 4);
                 }
             }
             __m256i ab = _mm256_unpacklo_epi32(x[0], x[1]), cd = _mm256_unpacklo_epi32(x[2], x[3]);
@@ -133,12 +145,11 @@ KERN_INLINE void kern_dot_plane(int type, const uint8_t *codes, const int8_t *q,
         KERN_UNROLL
         for (int t = 0; t < KERN_AVX2_TILE; t++) {
             __m256i x = kern_spread32(q + 32 * (g % 4) + 16 * (g / 4) + 4 * t);
-            __m256i start = bias && g % sub == 0 ? kern_spread32(bias[4 * g / 16][t])
-                                                 : _mm256_setzero_si256();
+            __m256i start = bias && g % groups == 0 ? kern_spread32(bias[g / 2][t]) : _mm256_setzero_si256();
             KERN_UNROLL
             for (int h = 0; h < 2; h++) {
                 __m256i z = _mm256_maddubs_epi16(u[h], x);
-                if (bias && g % sub == 0)
+                if (bias && g % groups == 0)
                     part[t][h] = _mm256_add_epi16(start, z);
                 else
                     part[t][h] = g % groups == 0 ? z : _mm256_add_epi16(part[t][h], z);

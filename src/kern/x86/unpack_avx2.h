@@ -66,11 +66,13 @@ KERN_INLINE __m256i kern_two_bits(const uint8_t *src, int p)
     return _mm256_and_si256(_mm256_srli_epi16(kern_load256(src), 2 * p), _mm256_set1_epi8(3));
 }
 
-// The nibble's value in `table` (16 signed bytes), plus `bias`.
-KERN_INLINE __m256i kern_table_avx2(const int8_t *table, int bias, __m256i nibbles)
+// Codes of the type from what is stored of them, up to 4 bits.
+KERN_INLINE __m256i kern_looked_up_avx2(int type, __m256i bits)
 {
-    __m128i t = _mm_add_epi8(kern_load128(table), _mm_set1_epi8((char)bias));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), nibbles);
+    if (!kern_values(type))
+        return bits;
+    __m128i t = _mm_add_epi8(kern_load128(kern_values(type)), _mm_set1_epi8((char)kern_code_offset(type)));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), bits);
 }
 
 KERN_INLINE __m256i kern_codes_b32_avx2(int type, const uint8_t *p, int g, int h)
@@ -79,21 +81,16 @@ KERN_INLINE __m256i kern_codes_b32_avx2(int type, const uint8_t *p, int g, int h
     if (type == QT_Q8_0)
         return kern_load256(low + 64 * g);
     __m256i nibbles = kern_low_nibbles(low + 64 * (g % 4), g >= 4);
-    switch (type) {
-    case QT_Q5_0:
-    case QT_Q5_1:
+    if (type == QT_Q5_0 || type == QT_Q5_1)
         return _mm256_or_si256(nibbles, kern_bits_avx2(p + kern_at_masks(type) + 8 * g + 4 * h, 16));
-    case QT_IQ4_NL: return kern_table_avx2(kern_iq4_values, 128, nibbles);
-    case QT_MXFP4: return kern_table_avx2(kern_mxfp4_values, 12, nibbles);
-    default: return nibbles;
-    }
+    return kern_looked_up_avx2(type, nibbles);
 }
 
 KERN_INLINE __m256i kern_codes_b256_avx2(int type, const uint8_t *p, int s, int g, int h)
 {
     const uint8_t *low = p + kern_at_low(type) + 32 * h;
     int half = s / 4, part = s % 4;
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q4_K: return kern_low_nibbles(low + 64 * (8 * (s / 2) + g), s % 2);
     case QT_Q5_K:
         return _mm256_or_si256(kern_low_nibbles(low + 64 * (8 * (s / 2) + g), s % 2),
@@ -104,11 +101,12 @@ KERN_INLINE __m256i kern_codes_b256_avx2(int type, const uint8_t *p, int s, int 
         return _mm256_or_si256(kern_low_nibbles(low + 64 * (16 * half + 8 * (part % 2) + g), part >= 2),
                                _mm256_and_si256(top, _mm256_set1_epi8(0x30)));
     }
-    case QT_IQ4_XS:
-        return kern_table_avx2(kern_iq4_values, 128, kern_low_nibbles(low + 64 * (4 * s + g % 4), g >= 4));
-    case QT_Q3_K:
-        return _mm256_or_si256(kern_two_bits(low + 64 * (8 * half + g), part),
-                               kern_bits_avx2(p + kern_at_masks(type) + 8 * (8 * s + g) + 4 * h, 4));
+    case QT_IQ4_XS: return kern_looked_up_avx2(type, kern_low_nibbles(low + 64 * (4 * s + g % 4), g >= 4));
+    case QT_Q3_K: {
+        __m256i top = kern_bits_avx2(p + kern_at_masks(type) + 8 * (8 * s + g) + 4 * h, 4);
+        return kern_looked_up_avx2(type,
+                                   _mm256_or_si256(kern_two_bits(low + 64 * (8 * half + g), part), top));
+    }
     default:  // Q2_K
         return kern_two_bits(low + 64 * (8 * half + g), part);
     }
@@ -126,7 +124,7 @@ KERN_INLINE __m128i kern_scales_avx2(int type, const uint8_t *p, int i)
 {
     const uint8_t *s = p + kern_at_scales(type);
     const __m128i low = _mm_set1_epi8(15), six = _mm_set1_epi8(63);
-    switch (type) {
+    switch (kern_layout(type)) {
     case QT_Q2_K: return _mm_and_si128(kern_load128(s + 16 * i), low);
     case QT_Q6_K: return kern_load128(s + 16 * i);
     case QT_Q3_K: {
@@ -168,8 +166,10 @@ KERN_INLINE __m128i kern_mins_avx2(int type, const uint8_t *p, int i)
 // The block scales of rows 8h..8h+7 as floats; m: the mins.
 KERN_INLINE __m256 kern_d_avx2(int type, const uint8_t *p, int h)
 {
-    if (type != QT_MXFP4)
-        return _mm256_cvtph_ps(kern_load128(p + 16 * h));
+    if (type != QT_MXFP4) {
+        __m256 d = _mm256_cvtph_ps(kern_load128(p + 16 * h));
+        return kern_factor(type) == 1.0f ? d : _mm256_mul_ps(d, _mm256_set1_ps(kern_factor(type)));
+    }
     // Half of 2^(e - 127): the exponent field is e - 1, and a subnormal for e < 2.
     __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)(p + 8 * h)));
     __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
