@@ -20,30 +20,44 @@ static float sum16(__m256 low, __m256 high)
     return kern_sum_avx2(_mm256_add_ps(low, high));
 }
 
-static void prepare(const kern_kv *x, const float *w, factors *f, int row)
+// Of T rows; what does not depend on the row is converted once.
+KERN_INLINE void prepare(int T, const kern_kv *x, const float *w, int ldw, factors *f)
 {
-    float y[KERN_KV_TERMS];
+    float y[ROWS][KERN_KV_TERMS];
     const __m256 width = _mm256_set1_ps(kern_kv_width(x->level)), half = _mm256_set1_ps(0.5f),
                  sign = _mm256_set1_ps(-0.0f);
-    __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, most = lanes[0];
-    for (int r = 0; r < x->terms; r += 8) {
-        const __m256 v = _mm256_loadu_ps(w + r), min = _mm256_cvtph_ps(kern_load128(x->scales + r));
-        const __m256 step = _mm256_mul_ps(_mm256_cvtph_ps(kern_load128(x->scales + x->terms + r)), width);
-        const __m256 product = _mm256_mul_ps(v, step);
-        most = _mm256_max_ps(most, _mm256_andnot_ps(sign, product));
-        lanes[r / 8 % 2] = _mm256_fmadd_ps(v, _mm256_fmadd_ps(half, step, min), lanes[r / 8 % 2]);
-        _mm256_storeu_ps(y + r, product);
+    __m256 lanes[ROWS][2], most[ROWS];
+    KERN_UNROLL
+    for (int t = 0; t < T; t++)
+        lanes[t][0] = lanes[t][1] = most[t] = _mm256_setzero_ps();
+    for (int r = 0; r < x->terms; r += 16)
+        KERN_UNROLL
+    for (int i = 0; i < 2; i++) {
+        const int at = r + 8 * i;
+        const __m256 min = _mm256_cvtph_ps(kern_load128(x->scales + at));
+        const __m256 step = _mm256_mul_ps(_mm256_cvtph_ps(kern_load128(x->scales + x->terms + at)), width);
+        const __m256 middle = _mm256_fmadd_ps(half, step, min);
+        KERN_UNROLL
+        for (int t = 0; t < T; t++) {
+            const __m256 v = _mm256_loadu_ps(w + t * ldw + at), product = _mm256_mul_ps(v, step);
+            most[t] = _mm256_max_ps(most[t], _mm256_andnot_ps(sign, product));
+            lanes[t][i] = _mm256_fmadd_ps(v, middle, lanes[t][i]);
+            _mm256_storeu_ps(y[t] + at, product);
+        }
     }
-    float top = kern_max_avx2(most);
-    const __m256 inverse = _mm256_set1_ps(kern_kv_scale(&top));
-    for (int r = 0; r < x->terms; r += 8) {
-        __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(y + r), inverse));
-        v = _mm256_shuffle_epi32(v, _MM_SHUFFLE(3, 1, 2, 0));
-        v = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), _MM_SHUFFLE(0, 0, 2, 0));
-        _mm_storeu_si128((__m128i *)f->q[row][r / 4], _mm256_castsi256_si128(v));
+    KERN_UNROLL
+    for (int t = 0; t < T; t++) {
+        float top = kern_max_avx2(most[t]);
+        const __m256 inverse = _mm256_set1_ps(kern_kv_scale(&top));
+        for (int r = 0; r < x->terms; r += 8) {
+            __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(y[t] + r), inverse));
+            v = _mm256_shuffle_epi32(v, _MM_SHUFFLE(3, 1, 2, 0));
+            v = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), _MM_SHUFFLE(0, 0, 2, 0));
+            _mm_storeu_si128((__m128i *)f->q[t][r / 4], _mm256_castsi256_si128(v));
+        }
+        f->scale[t] = top / KERN_KV_TOP;
+        f->base[t] = sum16(lanes[t][0], lanes[t][1]);
     }
-    f->scale[row] = top / KERN_KV_TOP;
-    f->base[row] = sum16(lanes[0], lanes[1]);
 }
 
 KERN_INLINE int groups_of(enum kern_kv_level level)
@@ -96,16 +110,23 @@ KERN_INLINE void product(enum kern_kv_level level, kern_kv_stream ahead, int T, 
         for (int u = 0; u < U; u++)
             line_codes(level, x, at + 32 * (size_t)u, c[u]);
         KERN_UNROLL
-        for (int g = 0; g < G; g++)
-            KERN_UNROLL
-        for (int t = 0; t < T; t++) {
-            const __m256i a = _mm256_set1_epi32(f->q[t][i * G + g][0]),
-                          b = _mm256_set1_epi32(f->q[t][i * G + g][1]);
+        for (int g = 0; g < G; g++) {
+            __m256i pair[4][2];
             KERN_UNROLL
             for (int u = 0; u < U; u++) {
-                const __m256i p = _mm256_madd_epi16(_mm256_and_si256(c[u][g], even), a);
-                const __m256i q = _mm256_madd_epi16(_mm256_srli_epi16(c[u][g], 8), b);
-                sum[t][u] = _mm256_add_epi32(sum[t][u], _mm256_add_epi32(p, q));
+                pair[u][0] = _mm256_and_si256(c[u][g], even);
+                pair[u][1] = _mm256_srli_epi16(c[u][g], 8);
+            }
+            KERN_UNROLL
+            for (int t = 0; t < T; t++)
+                KERN_UNROLL
+            for (int j = 0; j < 2; j++) {
+                const __m256i q = _mm256_set1_epi32(f->q[t][i * G + g][j]);
+                KERN_UNROLL
+                for (int u = 0; u < U; u++) {
+                    sum[t][u] = _mm256_add_epi32(sum[t][u], _mm256_madd_epi16(pair[u][j], q));
+                    KERN_PIN(sum[t][u]);
+                }
             }
         }
     }
@@ -122,26 +143,28 @@ KERN_INLINE void product(enum kern_kv_level level, kern_kv_stream ahead, int T, 
 
 // All outs for T rows.
 KERN_INLINE void product_rows(enum kern_kv_level level, kern_kv_stream ahead, int T, const kern_kv *x,
-                              const factors *f, bool add, float *y, int ldy)
+                              const float *w, int ldw, bool add, float *y, int ldy)
 {
     const int U = T == 1 ? 4 : 2;
     int n = 0;
+    factors f;
+    prepare(T, x, w, ldw, &f);
     for (; n + 8 * U <= x->outs; n += 8 * U)
-        product(level, ahead, T, U, x, f, n, add, y, ldy);
+        product(level, ahead, T, U, x, &f, n, add, y, ldy);
     for (; n < x->outs; n += 16)
-        product(level, ahead, T, 2, x, f, n, add, y, ldy);
+        product(level, ahead, T, 2, x, &f, n, add, y, ldy);
 }
 
-#define PRODUCT(name, level)                                                                                 \
-    static void name(kern_kv_stream ahead, int rows, const kern_kv *x, const factors *f, bool add, float *y, \
-                     int ldy)                                                                                \
-    {                                                                                                        \
-        switch (rows) {                                                                                      \
-        case 1: product_rows(level, ahead, 1, x, f, add, y, ldy); break;                                     \
-        case 2: product_rows(level, ahead, 2, x, f, add, y, ldy); break;                                     \
-        case 3: product_rows(level, ahead, 3, x, f, add, y, ldy); break;                                     \
-        default: product_rows(level, ahead, 4, x, f, add, y, ldy); break;                                    \
-        }                                                                                                    \
+#define PRODUCT(name, level)                                                                              \
+    static void name(kern_kv_stream ahead, int rows, const kern_kv *x, const float *w, int ldw, bool add, \
+                     float *y, int ldy)                                                                   \
+    {                                                                                                     \
+        switch (rows) {                                                                                   \
+        case 1: product_rows(level, ahead, 1, x, w, ldw, add, y, ldy); break;                             \
+        case 2: product_rows(level, ahead, 2, x, w, ldw, add, y, ldy); break;                             \
+        case 3: product_rows(level, ahead, 3, x, w, ldw, add, y, ldy); break;                             \
+        default: product_rows(level, ahead, 4, x, w, ldw, add, y, ldy); break;                            \
+        }                                                                                                 \
     }
 
 PRODUCT(product_q8, KERN_KV_Q8)
@@ -152,15 +175,12 @@ static void multiply(const kern_kv *x, const kern_kv *ahead, int rows, const flo
                      float *y, int ldy)
 {
     const kern_kv_stream stream = kern_kv_stream_of(ahead ? ahead : x);
-    factors f;
-    for (int t = 0; t < rows; t++)
-        prepare(x, w + t * ldw, &f, t);
     if (x->level == KERN_KV_Q8)
-        product_q8(stream, rows, x, &f, add, y, ldy);
+        product_q8(stream, rows, x, w, ldw, add, y, ldy);
     else if (x->level == KERN_KV_Q4)
-        product_q4(stream, rows, x, &f, add, y, ldy);
+        product_q4(stream, rows, x, w, ldw, add, y, ldy);
     else
-        product_q2(stream, rows, x, &f, add, y, ldy);
+        product_q2(stream, rows, x, w, ldw, add, y, ldy);
 }
 
 static void multiply_f16(const kern_kv *x, const float *w, int from, int to, float *y)
