@@ -1,6 +1,6 @@
 // Many tokens against panels of quantized weights, on AVX2: what blocks of 32 columns and super-blocks share.
 //
-// Codes are unpacked once into L1 as planes of unsigned bytes and meet up to KERN_AVX2_BATCH tokens, whose activations
+// Codes are unpacked once into L1 as unsigned bytes and meet up to KERN_AVX2_BATCH tokens, whose activations
 // have been brought together first: rows a power of two apart would throw each other out of L1. vpmaddubsw multiplies 4
 // columns of 8 rows with a token's 4 activations and adds pairs into int16, which vpmaddwd adds up to int32 every few
 // groups. The sum of a span of columns in int16 may wrap on its way: it starts at -offset * sum(activations) of its two
@@ -30,31 +30,26 @@ typedef struct kern_avx2_acts {
     int16_t bias[KERN_AVX2_BATCH / KERN_AVX2_TILE][KERN_SUPER / 8][KERN_AVX2_TILE][2];
 } kern_avx2_acts;
 
-// Planes that a code goes as: with 8 bits two of its products might not fit into int16.
-KERN_INLINE int kern_planes(int type)
+// Codes of 8 bits, two of whose products might not fit into int16: |code - offset| is multiplied with q that has the
+// other's sign, and every sum of two widened.
+KERN_INLINE bool kern_signed_avx2(int type)
 {
-    return kern_code_max(type) > 127 ? 2 : 1;
-}
-
-// The largest code of one plane.
-KERN_INLINE int kern_plane_max(int type)
-{
-    return kern_planes(type) == 2 ? 15 : kern_code_max(type);
-}
-
-// What the last plane's codes stand above the value.
-KERN_INLINE int kern_plane_offset(int type)
-{
-    return kern_planes(type) == 2 ? kern_code_offset(type) / 16 : kern_code_offset(type);
+    return kern_code_max(type) > 127;
 }
 
 // How many groups of 4 columns may be summed in int16: 2 * 127 * groups * |code - offset| <= 32767.
-KERN_INLINE int kern_plane_groups(int type)
+KERN_INLINE int kern_span_groups(int type)
 {
-    const int offset = kern_plane_offset(type), sub = kern_sub_columns(type) / 4;
-    const int most = offset ? MAX(offset, kern_plane_max(type) - offset) : kern_plane_max(type);
+    const int offset = kern_code_offset(type), sub = kern_sub_columns(type) / 4;
+    const int most = MAX(offset, kern_code_max(type) - offset);
     const int fit = most <= 16 ? 8 : most <= 32 ? 4 : 2;
     return MIN(fit, sub);
+}
+
+// Whether sums begin at the bias.
+KERN_INLINE bool kern_has_bias(int type)
+{
+    return kern_code_offset(type) && !kern_signed_avx2(type);
 }
 
 // -offset * the sums that `bias` holds, of 32 activations: those of groups 2i and 2i+1 in 32-bit lane 2i.
@@ -62,11 +57,11 @@ KERN_INLINE __m256i kern_bias_avx2(int type, __m256i q)
 {
     __m256i x = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
     x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0xb1));
-    if (kern_plane_groups(type) >= 4)
+    if (kern_span_groups(type) >= 4)
         x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, 0x4e));
-    if (kern_plane_groups(type) == 8)
+    if (kern_span_groups(type) == 8)
         x = _mm256_add_epi16(x, _mm256_permute2x128_si256(x, x, 1));
-    return _mm256_mullo_epi16(x, _mm256_set1_epi16((short)-kern_plane_offset(type)));
+    return _mm256_mullo_epi16(x, _mm256_set1_epi16((short)-kern_code_offset(type)));
 }
 
 // The same for a single token: to[i] is of groups 2i and 2i+1 of the piece.
@@ -97,7 +92,7 @@ KERN_INLINE void kern_gather_acts(int type, const kern_act *a, int t0, int token
             for (int i = 0; i < KERN_AVX2_TILE; i++) {
                 size_t row = (size_t)(t0 + MIN(t + i, tokens - 1));
                 x[i] = kern_load256(a->q + row * a->ldq + (size_t)(c + 32 * s));
-                if (kern_code_offset(type)) {
+                if (kern_has_bias(type)) {
                     int32_t b[4];
                     kern_put_bias_avx2(type, x[i], b);
                     for (int j = 0; j < 4; j++)
@@ -113,31 +108,23 @@ KERN_INLINE void kern_gather_acts(int type, const kern_act *a, int t0, int token
         }
 }
 
-// Unpacks 32 columns to [8 groups][64]; 8-bit codes to two planes of 4 bits, the second `apart` bytes on.
-KERN_INLINE void kern_flatten(int type, const uint8_t *p, int s, uint8_t *out, int apart)
+// Unpacks 32 columns to [8 groups][64].
+KERN_INLINE void kern_flatten(int type, const uint8_t *p, int s, uint8_t *out)
 {
-    const __m256i low = _mm256_set1_epi8(15);
     KERN_UNROLL
     for (int g = 0; g < 8; g++)
         KERN_UNROLL
-    for (int h = 0; h < 2; h++) {
-        __m256i u = kern_codes_avx2(type, p, s, g, h);
-        uint8_t *to = out + 64 * g + 32 * h;
-        if (kern_planes(type) == 2) {
-            _mm256_store_si256((void *)(to + apart), _mm256_and_si256(_mm256_srli_epi16(u, 4), low));
-            u = _mm256_and_si256(u, low);
-        }
-        _mm256_store_si256((void *)to, u);
-    }
+    for (int h = 0; h < 2; h++)
+        _mm256_store_si256((void *)(out + 64 * g + 32 * h), kern_codes_avx2(type, p, s, g, h));
 }
 
-// dot[t][h] += 32 columns of a plane times activations; sub-block i of the piece counts by[i]. `bias` is NULL or that of
-// the piece. Both halves of the rows together, so that spreading an activation serves two products.
-KERN_INLINE void kern_dot_plane(int type, const uint8_t *codes, const int8_t *q,
-                                const int16_t (*bias)[KERN_AVX2_TILE][2], const __m256i (*by)[2],
-                                __m256i (*dot)[2])
+// dot[t][h] += 32 columns of unpacked codes times activations; sub-block i of the piece counts by[i]. `bias` is that of the
+// piece. Both halves of the rows together, so that spreading an activation serves two products.
+KERN_INLINE void kern_dot_flat(int type, const uint8_t *codes, const int8_t *q,
+                               const int16_t (*bias)[KERN_AVX2_TILE][2], const __m256i (*by)[2],
+                               __m256i (*dot)[2])
 {
-    const int groups = kern_plane_groups(type), sub = kern_sub_columns(type) / 4;
+    const int groups = kern_span_groups(type), sub = kern_sub_columns(type) / 4;
     __m256i part[KERN_AVX2_TILE][2];
     KERN_UNROLL
     for (int g = 0; g < 8; g++) {
@@ -145,11 +132,12 @@ KERN_INLINE void kern_dot_plane(int type, const uint8_t *codes, const int8_t *q,
         KERN_UNROLL
         for (int t = 0; t < KERN_AVX2_TILE; t++) {
             __m256i x = kern_spread32(q + 32 * (g % 4) + 16 * (g / 4) + 4 * t);
-            __m256i start = bias && g % groups == 0 ? kern_spread32(bias[g / 2][t]) : _mm256_setzero_si256();
+            __m256i start = kern_has_bias(type) && g % groups == 0 ? kern_spread32(bias[g / 2][t])
+                                                                   : _mm256_setzero_si256();
             KERN_UNROLL
             for (int h = 0; h < 2; h++) {
                 __m256i z = _mm256_maddubs_epi16(u[h], x);
-                if (bias && g % groups == 0)
+                if (kern_has_bias(type) && g % groups == 0)
                     part[t][h] = _mm256_add_epi16(start, z);
                 else
                     part[t][h] = g % groups == 0 ? z : _mm256_add_epi16(part[t][h], z);
@@ -159,6 +147,12 @@ KERN_INLINE void kern_dot_plane(int type, const uint8_t *codes, const int8_t *q,
             }
         }
     }
+}
+
+// How many of `left` tokens go together next, where a few do: none alone that need not.
+static inline int kern_few_tokens(int left)
+{
+    return left <= KERN_AVX2_TILE ? left : left == KERN_AVX2_TILE + 1 ? left - 2 : KERN_AVX2_TILE;
 }
 
 // Writes up to 16 sums of one token into y, of a panel that has `rows` rows.
@@ -184,24 +178,28 @@ KERN_INLINE void kern_store_panels(const kern_weight *w, int panel, int panels, 
                              _mm256_load_ps(sums[i][t]), _mm256_load_ps(sums[i][t] + 8));
 }
 
-// The product of a type in terms of the file's panels_many, panels_alone and alone.
+// The product of a type in terms of the file's panels_many, panel_few, panels_alone and few_most.
 #define KERN_AVX2_MATMUL(name, type)                                                                   \
     static void matmul_##name(const kern_weight *w, const kern_act *a, int t0, int t1, int p0, int p1, \
                               float *y, size_t ldy)                                                    \
     {                                                                                                  \
         for (int t = t0; t < t1; t += KERN_AVX2_BATCH) {                                               \
-            const int all = MIN(t1 - t, KERN_AVX2_BATCH), over = all % KERN_AVX2_TILE;                 \
-            const int tokens = over <= alone(type) ? all - over : all;                                 \
-            for (int p = p0; tokens && p < p1; p += KERN_AVX2_PANELS)                                  \
-                panels_many(type, w, a, p, MIN(p1 - p, KERN_AVX2_PANELS), t, tokens,                   \
+            const int end = MIN(t1, t + KERN_AVX2_BATCH), over = (end - t) % KERN_AVX2_TILE;           \
+            const int from = end - t <= few_most(type) ? t : over <= 2 ? end - over : end;             \
+            for (int p = p0; !kern_signed_avx2(type) && from > t && p < p1; p += KERN_AVX2_PANELS)     \
+                panels_many(type, w, a, p, MIN(p1 - p, KERN_AVX2_PANELS), t, from - t,                 \
                             y + (size_t)t * ldy + (size_t)p * KERN_PANEL, ldy);                        \
-            const int apart = (p1 - p0) / KERN_AVX2_STREAMS, rest = (p1 - p0) % KERN_AVX2_STREAMS;     \
-            for (int i = t + tokens; i < t + all; i++)                                                 \
-                for (int j = 0; j < apart + rest; j++) {                                               \
-                    const int p = j < apart ? p0 + j : p1 - rest + j - apart;                          \
-                    panels_alone(type, w, a, p, j < apart ? KERN_AVX2_STREAMS : 1, apart, i,           \
-                                 y + (size_t)i * ldy + (size_t)p * KERN_PANEL);                        \
+            for (int p = p0; end - from > 1 && p < p1; p++)                                            \
+                for (int i = from, n; i < end; i += n) {                                               \
+                    n = kern_few_tokens(end - i);                                                      \
+                    panel_few(type, n, w, a, p, i, y + (size_t)i * ldy + (size_t)p * KERN_PANEL, ldy); \
                 }                                                                                      \
+            const int apart = (p1 - p0) / KERN_AVX2_STREAMS, rest = (p1 - p0) % KERN_AVX2_STREAMS;     \
+            for (int j = 0; end - from == 1 && j < apart + rest; j++) {                                \
+                const int p = j < apart ? p0 + j : p1 - rest + j - apart;                              \
+                panels_alone(type, w, a, p, j < apart ? KERN_AVX2_STREAMS : 1, apart, from,            \
+                             y + (size_t)from * ldy + (size_t)p * KERN_PANEL);                         \
+            }                                                                                          \
         }                                                                                              \
     }
 
