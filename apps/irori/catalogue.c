@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "plan.h"
+#include "plan_json.h"
 #include "put.h"
 #include "share.h"
 
@@ -52,12 +53,6 @@ static void print_names(json_t *items)
     fputc('\n', stderr);
 }
 
-static int number(const json_t *item, const char *key)
-{
-    json_int_t v = json_integer_value(json_object_get(item, key));
-    return v > 0 && v < 1 << 30 ? (int)v : 0;
-}
-
 static const char *text(const json_t *item, const char *key)
 {
     const char *s = json_string_value(json_object_get(item, key));
@@ -90,19 +85,7 @@ int catalogue_find(const cli_options *o, const char *name, catalogue_entry *out)
         return CLI_FAILED;
     }
     out->entry = m;
-    out->shape = (irori_shape){.architecture = text(m, "architecture"),
-                               .layers = number(m, "layers"),
-                               .width = number(m, "width"),
-                               .heads = number(m, "heads"),
-                               .kv_heads = number(m, "kv_heads"),
-                               .head_dim = number(m, "head_dim"),
-                               .ff = number(m, "ff"),
-                               .vocabulary = number(m, "vocabulary"),
-                               .context = number(m, "context"),
-                               .window = number(m, "window"),
-                               .experts = number(m, "experts"),
-                               .experts_used = number(m, "experts_used"),
-                               .tied = json_is_true(json_object_get(m, "tied"))};
+    out->shape = plan_shape(m);
     return CLI_OK;
 }
 

@@ -6,42 +6,10 @@
 
 #include "cli.h"
 #include "plan.h"
+#include "plan_json.h"
 #include "put.h"
 
-static const char *const metric_names[] = {"rss_bytes", "tokens_per_second", "ttft_ms"};
-
 // ---- The machine ---------------------------------------------------------------------------------------------------
-static void machine_json(json_writer *w, const irori_machine *m)
-{
-    json_obj(w);
-    put_str(w, "cpu", m->cpu);
-    put_str(w, "isa", m->isa);
-    put_int(w, "processors", m->processors);
-    put_int(w, "threads", m->threads);
-    json_key(w, "cache_bytes");
-    json_arr(w);
-    for (int i = 0; i < 3; i++)
-        json_int(w, (int64_t)m->cache_bytes[i]);
-    json_end(w);
-    put_int(w, "memory_bytes", (int64_t)m->memory_bytes);
-    put_int(w, "available_bytes", (int64_t)m->available_bytes);
-    put_str(w, "probed", m->probed);
-    put_num(w, "read_bytes_per_second_one", m->read_one);
-    put_num(w, "read_bytes_per_second", m->read_all);
-    put_num(w, "int8_ops_per_second", m->int8_ops);
-    put_num(w, "decode_q4k_bytes_per_second", m->decode_q4k);
-    put_num(w, "decode_q8_bytes_per_second", m->decode_q8);
-    put_num(w, "prompt_q4k_ops_per_second", m->prompt_q4k);
-    put_num(w, "attention_keys_per_second", m->attention_keys);
-    put_num(w, "step_seconds", m->step_seconds);
-    json_key(w, "gpus");
-    json_arr(w);
-    for (int i = 0; i < m->gpu_count; i++)
-        json_str(w, m->gpus[i]);
-    json_end(w);
-    json_end(w);
-}
-
 static void machine_text(const irori_machine *m)
 {
     printf("%s, %s, %d thread%s\n", *m->cpu ? m->cpu : "processor without a name", m->isa, m->threads,
@@ -79,86 +47,11 @@ static int show_machine(const cli_options *o)
     json_writer w;
     buf_init(&b);
     json_begin(&w, &b);
-    machine_json(&w, &m);
+    plan_put_machine(&w, &m);
     return cli_print_json(&b);
 }
 
 // ---- A model -------------------------------------------------------------------------------------------------------
-static const char *const mixes[] = {"F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"};
-
-// The same subject at another depth or in another quantization.
-static int plan_at(const plan_subject *s, const irori_model_options *mo, const irori_plan_options *po,
-                   irori_plan *out, irori_error *e)
-{
-    return s->path ? irori_plan_file(out, s->path, mo, po, e) : irori_plan_shape(out, s->shape, mo, po, e);
-}
-
-// The widest mix that fits; NULL: none does.
-static const char *best_mix(const plan_subject *s, const irori_model_options *mo,
-                            const irori_plan_options *po, irori_plan *out)
-{
-    for (size_t i = 0; i < COUNT_OF(mixes); i++) {
-        irori_plan_options own = *po;
-        own.quantization = mixes[i];
-        own.memory_only = true;
-        if (!plan_at(s, mo, &own, out, NULL) && out->fits)
-            return mixes[i];
-    }
-    return NULL;
-}
-
-static void plan_json(json_writer *w, const irori_plan *p)
-{
-    json_obj(w);
-    put_str(w, "architecture", p->architecture);
-    put_str(w, "quantization", p->quantization);
-    put_int(w, "context", p->context);
-    put_int(w, "trained_context", p->trained_context);
-    put_int(w, "sessions", p->sessions);
-    put_int(w, "model_bytes", (int64_t)p->model_bytes);
-    put_bool(w, "fits", p->fits);
-    put_int(w, "needs_bytes", (int64_t)p->needs_bytes);
-    put_int(w, "has_bytes", (int64_t)p->has_bytes);
-    json_key(w, "bytes");
-    json_obj(w);
-    put_int(w, "weights", (int64_t)p->weight_bytes);
-    put_int(w, "kv", (int64_t)p->kv_bytes);
-    put_int(w, "activations", (int64_t)p->activation_bytes);
-    put_int(w, "file", (int64_t)p->file_bytes);
-    put_int(w, "tables", (int64_t)p->table_bytes);
-    put_int(w, "program", (int64_t)p->program_bytes);
-    json_end(w);
-    put_int(w, "at_once", p->at_once);
-    put_bool(w, "resident", p->at_once > 0 && p->needs_bytes * 2 <= p->has_bytes);
-    json_key(w, "context_fits");
-    json_obj(w);
-    for (int i = 0; irori_plan_policy(i); i++)
-        put_int(w, irori_plan_policy(i), p->context_fits[i]);
-    json_end(w);
-}
-
-static void speed_json(json_writer *w, const irori_plan *p, int prompt, int depth)
-{
-    json_obj(w);
-    put_int(w, "prompt", prompt);
-    put_int(w, "depth", depth);
-    put_int(w, "rss_bytes", (int64_t)p->rss_bytes);
-    put_num(w, "tokens_per_second", p->tokens_per_second);
-    put_num(w, "ttft_ms", p->ttft_ms);
-    json_key(w, "raw");
-    json_obj(w);
-    put_int(w, "rss_bytes", (int64_t)p->rss_bytes_raw);
-    put_num(w, "tokens_per_second", p->tokens_per_second_raw);
-    put_num(w, "ttft_ms", p->ttft_ms_raw);
-    json_end(w);
-    json_key(w, "corrections");
-    json_obj(w);
-    for (int i = 0; i < 3; i++)
-        put_int(w, metric_names[i], p->corrections[i]);
-    json_end(w);
-    json_end(w);
-}
-
 static double mb(uint64_t bytes)
 {
     return (double)bytes / 1e6;
@@ -206,9 +99,9 @@ int plan_show(const cli_options *o, const plan_subject *s)
     irori_plan_options po = {.quantization = s->quantization};
     irori_plan p, of_best;
     irori_error e;
-    if (plan_at(s, &mo, &po, &p, &e))
+    if (plan_of(s->path, s->shape, &mo, &po, &p, &e))
         return cli_fail(&e);
-    const char *best = best_mix(s, &mo, &po, &of_best);
+    const char *best = plan_best_mix(s->path, s->shape, &mo, &po, &of_best);
     if (n == 0 || (n == 1 && depths[0] == 0)) {  // not asked for: a short prompt, and the whole context
         depths[0] = MIN(512, p.context);
         depths[1] = p.context;
@@ -219,7 +112,7 @@ int plan_show(const cli_options *o, const plan_subject *s)
     buf_init(&b);
     json_begin(&w, &b);
     if (o->json) {
-        plan_json(&w, &p);
+        plan_put(&w, &p);
         put_str(&w, "model", s->name);
         json_key(&w, "best_quantization");
         best ? json_str(&w, best) : json_none(&w);
@@ -230,12 +123,12 @@ int plan_show(const cli_options *o, const plan_subject *s)
     }
     for (int i = 0; i < n; i++) {
         po.prompt = po.depth = MIN(depths[i], p.context);
-        if (plan_at(s, &mo, &po, &p, &e)) {
+        if (plan_of(s->path, s->shape, &mo, &po, &p, &e)) {
             buf_done(&b);
             return cli_fail(&e);
         }
         if (o->json)
-            speed_json(&w, &p, po.prompt, po.depth);
+            plan_put_speed(&w, &p, po.prompt, po.depth);
         else
             speed_text(&p, po.prompt, po.depth);
     }
@@ -264,9 +157,9 @@ static int show_tier(const cli_options *o, const plan_subject *s)
     irori_model_options mo = cli_model_options(o);
     irori_plan_options po = {
         .memory_only = true, .quantization = s->quantization, .memory_bytes = (uint64_t)t.usable};
-    if (plan_at(s, &mo, &po, &p, &e))
+    if (plan_of(s->path, s->shape, &mo, &po, &p, &e))
         return cli_fail(&e);
-    const char *best = best_mix(s, &mo, &po, &best_plan);
+    const char *best = plan_best_mix(s->path, s->shape, &mo, &po, &best_plan);
     const double active = s->entry ? catalogue_active_share(s->entry) : 1;
     const double speed = t.bandwidth * READS / 100 / ((double)p.weight_bytes * active + (double)p.kv_bytes);
     if (o->json) {
@@ -274,7 +167,7 @@ static int show_tier(const cli_options *o, const plan_subject *s)
         json_writer w;
         buf_init(&b);
         json_begin(&w, &b);
-        plan_json(&w, &p);
+        plan_put(&w, &p);
         put_str(&w, "model", s->name);
         put_str(&w, "tier", t.name);
         put_bool(&w, "prediction", true);

@@ -1,7 +1,7 @@
 // What the tests of the page share: a real `irori serve` on the demo model, and the system's Chromium driven by
 // playwright-core (from web/node_modules). A test is `test(name, async ({ page, server }) => ...)`: it gets a fresh page.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -37,12 +37,19 @@ export class Server {
   constructor(...words) {
     this.words = words;
     this.state = mkdtempSync(join(tmpdir(), "irori-page-"));
+    this.env = { XDG_STATE_HOME: this.state, XDG_DATA_HOME: this.state, XDG_CONFIG_HOME: this.state };
+  }
+
+  // Names are pulled from this registry; before start.
+  setRegistry(url) {
+    mkdirSync(join(this.state, "irori"), { recursive: true });
+    writeFileSync(join(this.state, "irori/registries.json"), JSON.stringify([{ name: "reg.test", kind: "ollama", url, default: true }]));
   }
 
   // Starts, or starts again on the port it had.
   async start() {
     const args = ["serve", MODEL, "--port", String(this.port ?? 0), "--threads", "2", "--no-pin", "--quiet", ...this.words];
-    this.process = spawn(IRORI, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_STATE_HOME: this.state } });
+    this.process = spawn(IRORI, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...this.env } });
     this.log = "";
     await new Promise((done, fail) => {
       this.process.stderr.on("data", (piece) => {
@@ -71,11 +78,12 @@ export class Server {
   }
 }
 
-// Declares tests that share a server and a browser; words are the server's options.
-export function suite({ words = [], viewport = { width: 1200, height: 800 }, locale = "en-US", colorScheme = "light" } = {}) {
+// Declares tests that share a server and a browser; words are the server's options, ready() comes before its start.
+export function suite({ words = [], ready, viewport = { width: 1200, height: 800 }, locale = "en-US", colorScheme = "light" } = {}) {
   const server = new Server(...words);
   let browser;
   before(async () => {
+    await ready?.(server);
     await server.start();
     browser = await playwright.chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
   });

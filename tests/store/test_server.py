@@ -107,13 +107,28 @@ class Stored(serving.Case):
         self.assertIn("manifest", lines[-1]["error"])
         self.registry.faults = {}
 
+    def test_license(self):
+        self.registry.files, files = {"odd.gguf": DATA.replace(b"cc-by-sa-4.0", b"cc-by-nc-4.0", 1)}, self.registry.files
+        try:
+            self.assertIn("licence", self.server.lines("/api/pull", {"model": "odd"})[-1]["error"])
+            self.assertNotIn("odd:latest", self.names())
+            self.answers(400, "/api/pull", {"model": "odd", "accept_license": "yes"})
+            self.assertEqual(self.server.lines("/api/pull", {"model": "odd", "accept_license": True})[-1], {"status": "success"})
+        finally:
+            self.registry.files = files
+        ledger = (self.folder / "irori/models/ledger.jsonl").read_text()
+        self.assertIn("accept_license of a request", ledger)
+        plan = self.answers(200, "/v1/plan?model=odd", None, "GET")
+        self.assertEqual((plan["stored"], plan["license"], plan["use"]), (True, "cc-by-nc-4.0", "not commercial"))
+        self.answers(200, "/api/delete", {"model": "odd"}, "DELETE")
+
     def test_push(self):
         self.assertIn("sends no models", self.answers(501, "/api/push", {"model": "tiny:v1"})["error"])
 
 
 class Leaving(Stored):
     """A client that leaves, and a server that stops, end a pull at once; what came is kept."""
-    test_models_of_the_store = test_copy_and_delete = test_create = test_pull = test_push = None
+    test_models_of_the_store = test_copy_and_delete = test_create = test_pull = test_license = test_push = None
 
     def test_client_leaves(self):
         self.registry.faults = {"rate": 300_000}

@@ -21,9 +21,9 @@ typedef struct job {
     server *s;
     http_request *r;
     char *source;
-    bool stream;
-    atomic_bool stop;  // the client left
-    double told;       // when progress was last told
+    bool stream, accepts;  // accepts: the request says that the licence is accepted
+    atomic_bool stop;      // the client left
+    double told;           // when progress was last told
     char digest[STORE_HEX];
 } job;
 
@@ -106,7 +106,8 @@ static bool on_license(void *ctx, const char *license, store_license kind, const
     (void)license;
     (void)kind;
     (void)base_models;
-    return ((job *)ctx)->s->o.accept_license;
+    const job *j = ctx;
+    return j->accepts || j->s->o.accept_license;
 }
 
 static void finish(job *j, int rc, const err *e)
@@ -142,7 +143,7 @@ static void *run_pull(void *ctx)
                       .progress = on_progress,
                       .say = on_step,
                       .accepts = on_license,
-                      .how = "serve --accept-license",
+                      .how = j->accepts ? "accept_license of a request" : "serve --accept-license",
                       .ctx = j};
     int rc = store_open(&st, NULL, &e);
     if (!rc)
@@ -168,7 +169,7 @@ void route_ollama_pull(incoming *c)
 {
     fields f = fields_of(c->body);
     const char *name = model_field(&f);
-    bool stream = fields_bool(&f, "stream", true);
+    bool stream = fields_bool(&f, "stream", true), accepts = fields_bool(&f, "accept_license", false);
     if (f.wrong) {
         answer_field(c, &f);
         return;
@@ -182,8 +183,11 @@ void route_ollama_pull(incoming *c)
     pthread_t thread;
     pthread_attr_t detached;
     if (j)
-        *j = (job){
-            .s = c->s, .r = c->r, .stream = stream, .source = mem_strndup(MEM_OTHER, name, strlen(name))};
+        *j = (job){.s = c->s,
+                   .r = c->r,
+                   .stream = stream,
+                   .accepts = accepts,
+                   .source = mem_strndup(MEM_OTHER, name, strlen(name))};
     if (!j || !j->source) {
         atomic_fetch_sub(&c->s->pulls, 1);
         mem_free(j);

@@ -225,11 +225,9 @@ static int64_t time_of(const char *path)
     return stat(path, &st) == 0 ? (int64_t)st.st_mtime : 0;
 }
 
-// Reads the file of an entry that is marked busy, without the lock.
-static int open_model(const models *x, const entry *m, models_open *out, char **chat_template, err *e)
+// How an entry is opened.
+static irori_model_options options_of(const models *x, const entry *m)
 {
-    models_open o = {.name = m->name, .path = m->path, .system = m->system, .stored = m->stored};
-    irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
     irori_model_options mo = x->o.open;
     if (m->kv[0]) {
         mo.kv = m->kv[0];
@@ -237,6 +235,15 @@ static int open_model(const models *x, const entry *m, models_open *out, char **
     }
     if (!mo.context)
         mo.context = (int)json_integer_value(json_object_get(m->defaults, "num_ctx"));
+    return mo;
+}
+
+// Reads the file of an entry that is marked busy, without the lock.
+static int open_model(const models *x, const entry *m, models_open *out, char **chat_template, err *e)
+{
+    models_open o = {.name = m->name, .path = m->path, .system = m->system, .stored = m->stored};
+    irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
+    irori_model_options mo = options_of(x, m);
     int rc = irori_model_open(&o.m, m->path, &mo, (irori_error *)(void *)e);
     if (!rc)
         rc = irori_scheduler_new(&o.scheduler, o.m, &so, (irori_error *)(void *)e);
@@ -310,11 +317,7 @@ static uint64_t planned_bytes(const models *x, const entry *m)
 {
     irori_plan p;
     struct stat st;
-    irori_model_options mo = x->o.open;
-    if (m->kv[0]) {
-        mo.kv = m->kv[0];
-        mo.kv_budget = m->kv[1];
-    }
+    irori_model_options mo = options_of(x, m);
     if (!irori_plan_file(&p, m->path, &mo, &(irori_plan_options){.memory_only = true}, NULL))
         return p.model_bytes + p.activation_bytes + p.kv_bytes;
     return stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
@@ -680,6 +683,43 @@ int models_describe(models *x, const char *name, json_t **out, err *e)
     *out = json_loads(json, JSON_ALLOW_NUL, NULL);
     irori_free(json);
     return *out ? ST_OK : err_set(e, ST_NOMEM, "no memory to describe model \"%s\"", name ? name : "");
+}
+
+irori_model_options models_usual(const models *x)
+{
+    return x->o.open;
+}
+
+uint64_t models_budget(const models *x)
+{
+    return x->o.budget;
+}
+
+int models_plan(models *x, const char *name, bool memory_only, irori_plan *out, bool *stored, err *e)
+{
+    pthread_mutex_lock(&x->lock);
+    entry *m = find(x, name);
+    char *path = m ? copy(m->path) : NULL, *policy = m && m->kv[0] ? copy(m->kv[0]) : NULL;
+    char *budget = policy ? copy(m->kv[1]) : NULL;
+    irori_model_options mo = m ? options_of(x, m) : x->o.open;
+    *stored = m && m->stored;
+    pthread_mutex_unlock(&x->lock);
+    if (policy) {  // the entry's own may change meanwhile
+        mo.kv = policy;
+        mo.kv_budget = budget;
+    }
+    int rc = ST_OK;
+    if (!m)
+        rc = err_set(e, ST_NOTFOUND, "model \"%s\" not found", name);
+    else if (!path || (policy && !budget))
+        rc = err_set(e, ST_NOMEM, "no memory");
+    else
+        rc = irori_plan_file(out, path, &mo, &(irori_plan_options){.memory_only = memory_only},
+                             (irori_error *)(void *)e);
+    mem_free(path);
+    mem_free(policy);
+    mem_free(budget);
+    return rc;
 }
 
 const char *models_default(models *x)

@@ -77,6 +77,10 @@ int models_list(models *x, models_item **out, size_t *n, err *e);  // models_lis
 void models_list_free(models_item *list, size_t n);
 // The whole description of a model's file as JSON; json_decref it. ST_NOTFOUND and what opening says.
 int models_describe(models *x, const char *name, json_t **out, err *e);
+irori_model_options models_usual(const models *x);  // how models are opened that say nothing else
+uint64_t models_budget(const models *x);
+// What a model would take as it would be opened now; its speeds too, unless memory_only. *stored: it is of the store.
+int models_plan(models *x, const char *name, bool memory_only, irori_plan *out, bool *stored, err *e);
 const char *models_default(models *x);  // name of the first one; NULL: there is none
 void models_counts(models *x, uint64_t *loads, uint64_t *unloads);
 

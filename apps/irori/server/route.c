@@ -47,6 +47,7 @@ static const route routes[] = {
     {"GET", "/v1/models", route_models, false},
     {"GET", "/models", route_models, false},
     {"GET", "/v1/models/", route_model, true},
+    {"GET", "/v1/plan", route_plan, false},
     {"GET", "/v1/kv/policy", route_kv_policy, false},
     {"POST", "/v1/kv/policy", route_kv_policy_set, false},
     {"GET", "/v1/kv/pages", route_kv_pages, false},

@@ -20,6 +20,8 @@ static void put_model(json_writer *w, const models_item *m)
     put_int(w, "created", m->file_time);
     put_str(w, "owned_by", "local");
     put_bool(w, "loaded", m->is_open);
+    put_bool(w, "stays", m->always);
+    put_int(w, "bytes", (int64_t)(m->is_open ? m->bytes : m->file_bytes));
     json_end(w);
 }
 

@@ -14,11 +14,15 @@ export interface PanelProps {
   rest: string; // the address behind #/<id>/, "" when there is none
 }
 
-export const panelNames = defineText({ chat: "Chat", live: "Live" }, { chat: "チャット", live: "ライブ" });
+export const panelNames = defineText(
+  { chat: "Chat", live: "Live", models: "Models" },
+  { chat: "チャット", live: "ライブ", models: "モデル" },
+);
 
 export type PanelId = keyof typeof panelNames.en;
 
 export const panels: Panel[] = [
   { id: "chat", icon: "chat", view: lazy(() => import("../chat/Chat")) },
   { id: "live", icon: "live", view: lazy(() => import("../live/Live")) },
+  { id: "models", icon: "models", view: lazy(() => import("../models/Models")) },
 ];

@@ -1,6 +1,6 @@
 // Colours of a hearth: paper and ash, charcoal, embers. Mantine's components take them from here; the page's own
 // styles from the custom properties in theme.css.
-import { createTheme, type MantineColorsTuple } from "@mantine/core";
+import { createTheme, defaultVariantColorsResolver, type MantineColorsTuple } from "@mantine/core";
 
 const ember: MantineColorsTuple = [
   "#fdf0e8", "#f9dfcf", "#f2bd9d", "#ec9a69", "#e77d3f", "#e26a24", "#c9551a", "#a94412", "#88360f", "#5f260b",
@@ -17,6 +17,11 @@ export const theme = createTheme({
   primaryShade: { light: 7, dark: 4 },
   autoContrast: true,
   luminanceThreshold: 0.28,
+  // Mantine judges by the light shade alone; this one follows the scheme.
+  variantColorResolver: (input) => ({
+    ...defaultVariantColorsResolver(input),
+    ...(input.variant === "filled" && (input.color ?? "ember") === "ember" && { color: "var(--mantine-primary-color-contrast)" }),
+  }),
   colors: { ember, gray: ash, dark: charcoal },
   white: "#fffdf9",
   black: "#2a231e",
