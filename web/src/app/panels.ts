@@ -15,8 +15,8 @@ export interface PanelProps {
 }
 
 export const panelNames = defineText(
-  { chat: "Chat", live: "Live", models: "Models" },
-  { chat: "チャット", live: "ライブ", models: "モデル" },
+  { chat: "Chat", live: "Live", candidates: "Candidates", models: "Models" },
+  { chat: "チャット", live: "ライブ", candidates: "候補", models: "モデル" },
 );
 
 export type PanelId = keyof typeof panelNames.en;
@@ -24,5 +24,6 @@ export type PanelId = keyof typeof panelNames.en;
 export const panels: Panel[] = [
   { id: "chat", icon: "chat", view: lazy(() => import("../chat/Chat")) },
   { id: "live", icon: "live", view: lazy(() => import("../live/Live")) },
+  { id: "candidates", icon: "candidates", view: lazy(() => import("../candidates/Candidates")) },
   { id: "models", icon: "models", view: lazy(() => import("../models/Models")) },
 ];
