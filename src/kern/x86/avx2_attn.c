@@ -1,7 +1,6 @@
 // Attention over a page on AVX2, F16 keys and values, F32 sums. Scores and weighted values are the same product: a row of
 // factors (the query; the weights of the keys) times the terms of a matrix (channels of K, tokens of V), for a tile of up
-// to six rows that share each load. Many rows share one conversion of the page to F32 too, in columns of 16: what a
-// tile walks through stays in L1. Conversion is exact, so rows get the same numbers either way.
+// to six rows that share each load and its conversion, which hides behind the additions.
 //
 // Whatever the tile, a score is one chain of fused additions over the head, an output value one chain over the keys; keys
 // that a row does not see have the weight 0. So a row gets the same bits alone and in company.
@@ -13,20 +12,19 @@
 
 enum {
     ROWS = 6,     // rows a tile: with 16 columns 12 sums, enough for two fused additions a cycle of latency 5
-    COLUMN = 16,  // keys or values of a converted page that lie together
-    WIDE_HD = 256,  // largest head that is converted: 64 KiB of stack
+    COLUMN = 16,  // keys or values that a tile of that many rows takes
 };
 
 // What a tile multiplies: `terms` lines of a page's side, `stride` apart.
 typedef struct side {
-    const void *x;  // F16 as it lies in the page, or `wide`: F32 in columns of 16
-    int terms, outs, stride;
+    const uint16_t *x;
+    int terms, outs;
     const char *ahead;  // as many bytes as x that are read next; or NULL
 } side;
 
 // y[r][0, 8 V) = sum of w[r][i] * x[i][from column on, 8 V) over terms [from, to), or y += that.
-KERN_INLINE void tile(int R, int V, bool wide, bool add, const side *m, int column, const float *w, int ldw,
-                      int from, int to, float *y, int ldy)
+KERN_INLINE void tile(int R, int V, bool add, const side *m, int column, const float *w, int ldw, int from,
+                      int to, float *y, int ldy)
 {
     __m256 sum[ROWS][8];
     KERN_UNROLL
@@ -34,20 +32,18 @@ KERN_INLINE void tile(int R, int V, bool wide, bool add, const side *m, int colu
         KERN_UNROLL
     for (int v = 0; v < V; v++)
         sum[r][v] = add ? _mm256_loadu_ps(y + r * ldy + column + 8 * v) : _mm256_setzero_ps();
-    const float *f32 = (const float *)m->x + column * m->terms;
-    const uint16_t *f16 = (const uint16_t *)m->x + column;
+    const uint16_t *f16 = m->x + column;
     const char *ahead = m->ahead ? m->ahead + column * m->terms * 2 : NULL;
     for (int i = from; i < to; i++) {
         __m256 x[8];
-        if (!wide && ahead && (V > 2 || i % 2 == 0)) {
+        if (ahead && (V > 2 || i % 2 == 0)) {
             _mm_prefetch(ahead + 16 * V * i, _MM_HINT_T0);
             if (V > 4)
                 _mm_prefetch(ahead + 16 * V * i + 64, _MM_HINT_T0);
         }
         KERN_UNROLL
         for (int v = 0; v < V; v++)
-            x[v] = wide ? _mm256_load_ps(f32 + i * COLUMN + 8 * v)
-                        : _mm256_cvtph_ps(kern_load128(f16 + i * m->stride + 8 * v));
+            x[v] = _mm256_cvtph_ps(kern_load128(f16 + i * m->outs + 8 * v));
         KERN_UNROLL
         for (int r = 0; r < R; r++) {
             const __m256 factor = _mm256_broadcast_ss(w + r * ldw + i);
@@ -63,27 +59,28 @@ KERN_INLINE void tile(int R, int V, bool wide, bool add, const side *m, int colu
         _mm256_storeu_ps(y + r * ldy + column + 8 * v, sum[r][v]);
 }
 
-// R rows, columns [column, end): a converted page's 16, else as many at once as the registers hold.
-KERN_INLINE void rows_tile(int R, bool wide, bool add, const side *m, int column, int end, const float *w,
-                           int ldw, int from, int to, float *y, int ldy)
+// R rows, all columns, as many at once as the registers hold.
+KERN_INLINE void rows_tile(int R, bool add, const side *m, const float *w, int ldw, int from, int to,
+                           float *y, int ldy)
 {
     const int V = R == 1 ? 8 : R <= 3 ? 4 : 2;
-    for (; !wide && V > 2 && column + 8 * V <= end; column += 8 * V)
-        tile(R, V, wide, add, m, column, w, ldw, from, to, y, ldy);
-    for (; column < end; column += COLUMN)
-        tile(R, 2, wide, add, m, column, w, ldw, from, to, y, ldy);
+    int column = 0;
+    for (; V > 2 && column + 8 * V <= m->outs; column += 8 * V)
+        tile(R, V, add, m, column, w, ldw, from, to, y, ldy);
+    for (; column < m->outs; column += COLUMN)
+        tile(R, 2, add, m, column, w, ldw, from, to, y, ldy);
 }
 
-KERN_INLINE void product(int rows, bool wide, bool add, const side *m, int column, int end, const float *w,
-                         int ldw, int from, int to, float *y, int ldy)
+KERN_INLINE void product(int rows, bool add, const side *m, const float *w, int ldw, int from, int to,
+                         float *y, int ldy)
 {
     switch (rows) {
-    case 1: rows_tile(1, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
-    case 2: rows_tile(2, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
-    case 3: rows_tile(3, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
-    case 4: rows_tile(4, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
-    case 5: rows_tile(5, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
-    default: rows_tile(6, wide, add, m, column, end, w, ldw, from, to, y, ldy); break;
+    case 1: rows_tile(1, add, m, w, ldw, from, to, y, ldy); break;
+    case 2: rows_tile(2, add, m, w, ldw, from, to, y, ldy); break;
+    case 3: rows_tile(3, add, m, w, ldw, from, to, y, ldy); break;
+    case 4: rows_tile(4, add, m, w, ldw, from, to, y, ldy); break;
+    case 5: rows_tile(5, add, m, w, ldw, from, to, y, ldy); break;
+    default: rows_tile(6, add, m, w, ldw, from, to, y, ldy); break;
     }
 }
 
@@ -144,78 +141,37 @@ static void soften_rows(const kern_attn *a, float (*s)[KERN_PAGE], int *from, in
 
 // o of rows [row, row + rows) += weights times values, over the keys that any of them sees. What lies between the keys of
 // one and those of another may be no number: then they go alone.
-KERN_INLINE void values(const kern_attn *a, bool wide, const side *v, int column, int end,
-                        float (*s)[KERN_PAGE], int row, int rows, const int *from, const int *to)
+KERN_INLINE void values(const kern_attn *a, const side *v, float (*s)[KERN_PAGE], int row, int rows,
+                        const int *from, const int *to)
 {
     int lo = from[row], hi = to[row];
     for (int r = row + 1; r < row + rows; r++) {
         if (MAX(lo, from[r]) > MIN(hi, to[r])) {
             for (r = row; r < row + rows; r++)
-                product(1, wide, true, v, column, end, s[r], KERN_PAGE, from[r], to[r], a->o + r * a->hd,
-                        a->hd);
+                product(1, true, v, s[r], KERN_PAGE, from[r], to[r], a->o + r * a->hd, a->hd);
             return;
         }
         lo = MIN(lo, from[r]);
         hi = MAX(hi, to[r]);
     }
-    product(rows, wide, true, v, column, end, s[row], KERN_PAGE, lo, hi, a->o + row * a->hd, a->hd);
-}
-
-// F16 as it lies in the page.
-static void attend_few(const kern_attn *a, float (*s)[KERN_PAGE], int *from, int *to)
-{
-    side k = {a->k, a->hd, KERN_PAGE, KERN_PAGE, (const char *)a->v};
-    side v = {a->v, KERN_PAGE, a->hd, a->hd, (const char *)a->next};
-    for (int row = 0, rows; row < a->rows; row += rows, k.ahead = NULL) {
-        rows = tile_rows(a->rows - row);
-        product(rows, false, false, &k, 0, KERN_PAGE, a->q + row * a->hd, a->hd, 0, a->hd, s[row], KERN_PAGE);
-    }
-    soften_rows(a, s, from, to);
-    for (int row = 0, rows; row < a->rows; row += rows, v.ahead = NULL) {
-        rows = tile_rows(a->rows - row);
-        values(a, false, &v, 0, a->hd, s, row, rows, from, to);
-    }
-}
-
-// A side to F32, column of 16 by column.
-static void widen(const uint16_t *x, int terms, int outs, float *y)
-{
-    for (int c = 0; c < outs; c += COLUMN)
-        for (int i = 0; i < terms; i++, y += COLUMN) {
-            _mm256_store_ps(y, _mm256_cvtph_ps(kern_load128(x + i * outs + c)));
-            _mm256_store_ps(y + 8, _mm256_cvtph_ps(kern_load128(x + i * outs + c + 8)));
-        }
-}
-
-// Rows enough to pay for the conversion; keys and values take turns in `page`.
-static void attend_many(const kern_attn *a, float (*s)[KERN_PAGE], int *from, int *to)
-{
-    _Alignas(64) float page[WIDE_HD * KERN_PAGE];
-    const side k = {page, a->hd, KERN_PAGE, COLUMN, NULL}, v = {page, KERN_PAGE, a->hd, COLUMN, NULL};
-    widen(a->k, a->hd, KERN_PAGE, page);
-    for (int c = 0; c < KERN_PAGE; c += COLUMN)
-        for (int row = 0, rows; row < a->rows; row += rows) {
-            rows = tile_rows(a->rows - row);
-            product(rows, true, false, &k, c, c + COLUMN, a->q + row * a->hd, a->hd, 0, a->hd, s[row],
-                    KERN_PAGE);
-        }
-    soften_rows(a, s, from, to);
-    widen(a->v, KERN_PAGE, a->hd, page);
-    for (int c = 0; c < a->hd; c += COLUMN)
-        for (int row = 0, rows; row < a->rows; row += rows) {
-            rows = tile_rows(a->rows - row);
-            values(a, true, &v, c, c + COLUMN, s, row, rows, from, to);
-        }
+    product(rows, true, v, s[row], KERN_PAGE, lo, hi, a->o + row * a->hd, a->hd);
 }
 
 static void attn_f16(const kern_attn *a)
 {
     _Alignas(32) float s[KERN_ATTN_ROWS][KERN_PAGE];
     int from[KERN_ATTN_ROWS], to[KERN_ATTN_ROWS];
-    if (a->rows > ROWS && a->hd <= WIDE_HD)
-        attend_many(a, s, from, to);
-    else
-        attend_few(a, s, from, to);
+    side k = {a->k, a->hd, KERN_PAGE, (const char *)a->v};
+    side v = {a->v, KERN_PAGE, a->hd, (const char *)a->next};
+    for (int row = 0, rows; row < a->rows; row += rows, k.ahead = NULL) {
+        rows = tile_rows(a->rows - row);
+        product(rows, false, &k, a->q + row * a->hd, a->hd, 0, a->hd, s[row], KERN_PAGE);
+    }
+    soften_rows(a, s, from, to);
+    for (int row = 0, rows; row < a->rows; row += rows, v.ahead = NULL) {
+        rows = tile_rows(a->rows - row);
+        values(a, &v, s, row, rows, from, to);
+    }
 }
 
 void kern_avx2_fill_attn(kern_table *t)
