@@ -1,9 +1,9 @@
 // How long a round of candidates takes on a real shape (docs/CANDIDATES.md):
-//   candidates_bench MODEL [TRIGGERS [FRESH [KV]]]
+//   candidates_bench MODEL [TRIGGERS [FRESH [KV [BUDGET]]]]
 // A profile of 2,000 tokens and a conversation of 500 are run ahead; each trigger then makes four replies of 16 tokens,
 // one try each. FRESH tokens (default 0) are heard anew with each trigger and are run within its time. With random
 // weights no reply ends by itself, so every row makes all 16; when its first, 6th (a short reply such as "Yes, please."
-// and its end) and 11th token came is told beside. KV is a policy as of --kv.
+// and its end) and 11th token came first is told beside. KV is a policy as of --kv. BUDGET: milliseconds, default a minute.
 // Before it, the machine's read bandwidth: all threads sum 512 MiB.
 #include <irori.h>
 #include <pthread.h>
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     irori_candidate c[IRORI_MOST_CANDIDATES];
     irori_model_info info;
     if (argc < 2) {
-        fprintf(stderr, "usage: candidates_bench MODEL [TRIGGERS [FRESH [KV]]]\n");
+        fprintf(stderr, "usage: candidates_bench MODEL [TRIGGERS [FRESH [KV [BUDGET]]]]\n");
         return 2;
     }
     printf("reads %.1f GB/s\n", bandwidth());
@@ -162,7 +162,7 @@ int main(int argc, char **argv)
             check(irori_talk_note(t, i % 2, more, &e), &e);
         irori_round r = {.n = REPLIES,
                          .max_tokens = TOKENS,
-                         .budget_ms = 60000,
+                         .budget_ms = argc > 5 ? atof(argv[5]) : 60000,
                          .tries = 1,
                          .seed = (uint64_t)i + 1,
                          .event = on_event,

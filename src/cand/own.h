@@ -18,6 +18,18 @@ bool cand_taken(const cand_round *r, const cand_reply *replies, const bool *have
 // The next best thing for an axis; false when all is taken.
 bool cand_fall_back(const cand_round *r, const cand_reply *replies, const bool *have, cand_reply *out);
 
+// pace.c: what steps cost here, learnt as they are made.
+typedef struct cand_pace {
+    double seconds[CAND_MOST + 1];  // of a step of so many rows; 0: not known
+    double tokens;                  // that a reply takes; 0: not known
+} cand_pace;
+double cand_pace_step(const cand_pace *p, int rows);  // seconds that a step takes; 0: not known
+void cand_pace_stepped(cand_pace *p, int rows, double seconds);
+void cand_pace_ended(cand_pace *p, int tokens);  // a reply ended by itself
+// How many of `rows` rows go on together, the first of which has `made` tokens: as many as are likely to end within `left`
+// seconds, at least one.
+int cand_pace_fit(const cand_pace *p, int rows, int made, double left);
+
 // ahead.c
 struct cand_ahead {
     engine *x;
@@ -26,6 +38,7 @@ struct cand_ahead {
     tok_ids tag[CAND_AXES];
     kv_seq *seq[CAND_AXES];  // ends behind the tag; NULL: not run
     float *logits;           // [axes][vocabulary] after the tag
+    cand_pace pace;
 };
 const float *cand_ahead_logits(const cand_ahead *a, int axis);
 

@@ -1,5 +1,5 @@
-// Replies made together: rows that begin behind their axes' tags and take each step side by side, so that the shared past
-// is read once a step.
+// Replies made together: rows that begin behind their axes' tags and take steps side by side, so that the shared past is
+// read once a step.
 #include <string.h>
 
 #include "cand/own.h"
@@ -127,30 +127,39 @@ static void take_and_tell(cand_ahead *a, cand_row *rows, int i, const float *log
     partial(ctx, i);
 }
 
-static int step(cand_ahead *a, cand_row *rows, int n, int max_tokens, double deadline,
+// The rows that take the next step, of those that run; their number, 0 when all have ended or a step would not end in time.
+static int choose(const cand_ahead *a, const cand_row *rows, int n, double left, int *of)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (rows[i].running)
+            of[count++] = i;
+    if (count)
+        count = cand_pace_fit(&a->pace, count, rows[of[0]].n_tokens, left);
+    return cand_pace_step(&a->pace, count) < left ? count : 0;
+}
+
+static int step(cand_ahead *a, cand_row *rows, const int *of, int count, int max_tokens, double deadline,
                 void (*partial)(void *ctx, int row), void *ctx, err *e)
 {
     engine_row er[CAND_MOST];
-    int of[CAND_MOST], count = 0;
-    for (int i = 0; i < n; i++)
-        if (rows[i].running) {
-            of[count] = i;
-            er[count++] = (engine_row){rows[i].seq, &rows[i].tokens[rows[i].n_tokens - 1], 1, 1};
-        }
+    for (int i = 0; i < count; i++) {
+        cand_row *row = &rows[of[i]];
+        er[i] = (engine_row){row->seq, &row->tokens[row->n_tokens - 1], 1, 1};
+    }
     const float *logits;
+    const double began = os_seconds();
     int rc = engine_step(a->x, er, count, &logits, cand_too_late, &deadline, e);
-    for (int i = 0; !rc && i < count; i++)
+    if (!rc)
+        cand_pace_stepped(&a->pace, count, os_seconds() - began);
+    for (int i = 0; !rc && i < count; i++) {
+        cand_row *row = &rows[of[i]];
         take_and_tell(a, rows, of[i], logits + (size_t)i * (size_t)a->x->model.params.vocab, max_tokens,
                       partial, ctx);
+        if (!row->running && row->n_tokens < max_tokens)
+            cand_pace_ended(&a->pace, row->n_tokens);
+    }
     return rc;
-}
-
-static bool any_running(const cand_row *rows, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (rows[i].running)
-            return true;
-    return false;
 }
 
 int cand_rows_run(cand_ahead *a, cand_row *rows, int n, int max_tokens, double deadline,
@@ -159,13 +168,9 @@ int cand_rows_run(cand_ahead *a, cand_row *rows, int n, int max_tokens, double d
     int rc = start(a, rows, n, e);
     for (int i = 0; !rc && i < n && os_seconds() < deadline; i++)
         take_and_tell(a, rows, i, cand_ahead_logits(a, rows[i].axis), max_tokens, partial, ctx);
-    double took = 0;
-    // A step that would not end in time is not begun.
-    while (!rc && any_running(rows, n) && os_seconds() + took < deadline) {
-        double began = os_seconds();
-        rc = step(a, rows, n, max_tokens, deadline, partial, ctx, e);
-        took = os_seconds() - began;
-    }
+    int of[CAND_MOST], count;
+    while (!rc && (count = choose(a, rows, n, deadline - os_seconds(), of)) > 0)
+        rc = step(a, rows, of, count, max_tokens, deadline, partial, ctx, e);
     leave(a, rows, n);
     return rc;
 }

@@ -203,12 +203,41 @@ static void fewer_than_asked_when_all_is_used_up(void **state)
     cand_profile_free(p);
 }
 
+static void as_many_rows_as_can_end_in_time(void **state)
+{
+    (void)state;
+    cand_pace p = {0};
+    assert_int_equal(cand_pace_fit(&p, 4, 0, .001), 4);  // nothing is known yet: how else would it be
+    cand_pace_stepped(&p, 4, .050);
+    assert_true(fabs(cand_pace_step(&p, 4) - .050) < 1e-12);
+    assert_true(fabs(cand_pace_step(&p, 1) - .020) <
+                1e-12);  // likely: the weights and a row, of the weights and four
+    // Eight tokens are likely: 400 ms for four rows, 320 for three, 240 for two.
+    assert_int_equal(cand_pace_fit(&p, 4, 0, .401), 4);
+    assert_int_equal(cand_pace_fit(&p, 4, 0, .399), 3);
+    assert_int_equal(cand_pace_fit(&p, 4, 0, .241), 2);
+    assert_int_equal(cand_pace_fit(&p, 4, 0, .100), 1);
+    assert_int_equal(cand_pace_fit(&p, 4, 6, .101), 4);  // two more
+    assert_int_equal(cand_pace_fit(&p, 4, 9, .049), 3);  // longer than was likely: one more
+    assert_int_equal(cand_pace_fit(&p, 1, 0, 0), 1);
+    cand_pace_ended(&p, 4);
+    assert_int_equal(cand_pace_fit(&p, 4, 0, .201), 4);
+    cand_pace_stepped(&p, 1, .010);  // measured beats likely, and what was measured nearest counts
+    assert_true(fabs(cand_pace_step(&p, 2) - .015) < 1e-12);
+    cand_pace_stepped(&p, 4, .090);
+    assert_true(fabs(cand_pace_step(&p, 4) - .060) < 1e-12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_built_in_axes), cmocka_unit_test(bad_profiles),
-        cmocka_unit_test(likeness),          cmocka_unit_test(what_was_said_chooses_the_axes),
-        cmocka_unit_test(without_a_model),   cmocka_unit_test(fewer_than_asked_when_all_is_used_up),
+        cmocka_unit_test(the_built_in_axes),
+        cmocka_unit_test(bad_profiles),
+        cmocka_unit_test(likeness),
+        cmocka_unit_test(what_was_said_chooses_the_axes),
+        cmocka_unit_test(without_a_model),
+        cmocka_unit_test(fewer_than_asked_when_all_is_used_up),
+        cmocka_unit_test(as_many_rows_as_can_end_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
