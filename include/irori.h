@@ -601,6 +601,10 @@ typedef struct irori_scheduler_stats {
     irori_kv_stats kv;  // at most a tenth of a second old
 } irori_scheduler_stats;
 IRORI_API void irori_scheduler_get_stats(irori_scheduler *s, irori_scheduler_stats *out);
+// Whether it guesses ahead. Off: nothing is guessed from the next step on. On: for requests to come. Any thread.
+IRORI_API void irori_scheduler_set_guesses(irori_scheduler *s, bool on);
+IRORI_API bool irori_scheduler_guesses(irori_scheduler *s);
+
 // ---- Texts as vectors, and ranked by a question ----------------------------------------------------------------
 typedef struct irori_text {
     const char *data;  // UTF-8; control tokens in it are plain text

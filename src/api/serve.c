@@ -173,6 +173,16 @@ int irori_scheduler_call_by(irori_scheduler *s, double seconds, void (*fn)(void 
     return sched_call_by(s->s, os_seconds() + seconds, run_call, &c);
 }
 
+void irori_scheduler_set_guesses(irori_scheduler *s, bool on)
+{
+    sched_set_guesses(s->s, on);
+}
+
+bool irori_scheduler_guesses(irori_scheduler *s)
+{
+    return sched_guesses(s->s);
+}
+
 int irori_scheduler_claim(irori_held **out, irori_scheduler *s, size_t tokens, irori_error *error)
 {
     sched_held *h = NULL;

@@ -98,7 +98,8 @@ struct sched {
     engine_row *rows;    // [slots] of the step
     sched_choice **row;  // [slots] whose they are
     int n_rows;
-    spec_memory *guessing;     // NULL: nothing is guessed
+    spec_memory *guessing;
+    atomic_bool guesses;       // whether anything is guessed; set by any thread
     int32_t guess[SPEC_MOST];  // behind the token of the step's only row
     int n_guess;
     uint32_t *mask;  // [ceil(vocabulary / 32)] tokens a grammar allows

@@ -76,7 +76,7 @@ static int make_choice(sched_request *r, int index, const sched_params *p, err *
     buf_init(&c->held);
     if (!c->tokens || !buf_reserve(&c->held, r->longest_stop + 512))  // 512: the longest tokens and more
         return err_set(e, ST_NOMEM, "no memory for a request of %zu tokens", r->n_prompt + r->max_tokens);
-    if (r->s->guessing && r->n_choices == 1) {
+    if (atomic_load(&r->s->guesses) && r->n_choices == 1) {
         spec_options guess = {
             .memory = r->s->guessing, .lookup = true, .tokens = r->n_prompt + r->max_tokens};
         rc = spec_new(&c->spec, &guess, e);

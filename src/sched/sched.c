@@ -193,7 +193,8 @@ int sched_new(sched **out, engine *x, const tok *t, const sched_options *o, err 
     s->row = mem_calloc(MEM_OTHER, (size_t)s->slots, sizeof *s->row);
     s->mask = mem_calloc(MEM_GRAMMAR, ((size_t)x->model.params.vocab + 31) / 32, sizeof *s->mask);
     int rc = s->rows && s->row && s->mask ? ST_OK : err_set(e, ST_NOMEM, "no memory for %d slots", s->slots);
-    if (!rc && !o->no_guess)
+    atomic_init(&s->guesses, !o->no_guess);
+    if (!rc)
         rc = spec_memory_new(&s->guessing, e);
     kv_stats store;
     kv_get_stats(x->kv, &store);
@@ -329,6 +330,16 @@ int sched_call_by(sched *s, double deadline, void (*fn)(void *ctx), void *ctx)
     int rc = call(s, deadline, fn, ctx);
     atomic_fetch_sub(&s->urgent, 1);
     return rc;
+}
+
+void sched_set_guesses(sched *s, bool on)
+{
+    atomic_store(&s->guesses, on);
+}
+
+bool sched_guesses(sched *s)
+{
+    return atomic_load(&s->guesses);
 }
 
 void sched_get_stats(sched *s, sched_stats *out)

@@ -144,5 +144,8 @@ typedef struct sched_stats {
     kv_stats kv;
 } sched_stats;
 void sched_get_stats(sched *s, sched_stats *out);
+// Off: nothing is guessed from the next step on. On: for requests to come. Any thread.
+void sched_set_guesses(sched *s, bool on);
+bool sched_guesses(sched *s);
 
 #endif

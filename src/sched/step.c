@@ -188,7 +188,8 @@ static int fill_row(const sched_choice *c, engine_row *row, int room)
 static void add_guess(sched *s)
 {
     sched_choice *c = s->n_rows == 1 ? s->row[0] : NULL;
-    if (!c || !c->running || !c->spec || s->rows[0].n > 1 || c->n_forced)
+    if (!c || !c->running || !c->spec || !atomic_load_explicit(&s->guesses, memory_order_relaxed) ||
+        s->rows[0].n > 1 || c->n_forced)
         return;
     size_t room = c->r->n_prompt + c->r->max_tokens - c->n_tokens;
     int most = MIN(MIN(s->x->outputs, s->x->batch) - 1, SPEC_MOST);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -263,8 +264,9 @@ static int read_log(const char *path, store_audit_head *h, known_head *known, er
     return rc;
 }
 
+// kept: the head before the logs were read. most: lines that there may be, counting what was written meanwhile.
 static int compare(const store_audit *a, const store_audit_head *found, const store_audit_head *kept,
-                   const known_head *known, err *e)
+                   uint64_t most, const known_head *known, err *e)
 {
     if (found->lines < kept->lines)
         return err_set(e, ST_FORMAT,
@@ -272,7 +274,7 @@ static int compare(const store_audit *a, const store_audit_head *found, const st
                        a->dir, found->lines, kept->lines);
     if (found->lines == kept->lines && strcmp(found->hash, kept->hash) != 0)
         return err_set(e, ST_FORMAT, "%s: the last line, %" PRIu64 ", was changed", a->dir, found->lines);
-    if (found->lines > kept->lines + 1)  // one: a kill between a line and its head
+    if (found->lines > most)
         return err_set(e, ST_FORMAT,
                        "%s: %" PRIu64 " lines, but the head record says %" PRIu64
                        ": lines were added, or the head is old",
@@ -312,5 +314,70 @@ int store_audit_verify(const store_audit *a, const char *known, store_audit_head
         rc = read_log(path, head, known ? &k : NULL, e);
     if (rc == ST_NOTFOUND)
         rc = ST_OK;  // the comparison says whether it should be there
-    return rc ? rc : compare(a, head, &kept, known ? &k : NULL, e);
+    store_audit_head now;
+    if (!rc)
+        rc = read_head(a, &now, e);
+    // One more: a kill, or this moment, between a line and its head.
+    return rc ? rc : compare(a, head, &kept, MAX(kept.lines, now.lines) + 1, known ? &k : NULL, e);
+}
+
+// ---- Reading ----
+
+typedef struct backwards {
+    uint64_t before;
+    size_t left;  // lines still wanted
+    store_audit_line *line;
+    void *ctx;
+} backwards;
+
+// The line's number; 0: it has none.
+static uint64_t number_of(const char *p, size_t n)
+{
+    static const char head[] = "{\"n\":";
+    return n > sizeof head && memcmp(p, head, sizeof head - 1) == 0 ? strtoull(p + sizeof head - 1, NULL, 10)
+                                                                    : 0;
+}
+
+// A log's whole lines from its end on. A log that is not there has none.
+static int read_back(const char *path, backwards *b, err *e)
+{
+    char *text;
+    size_t n;
+    int rc = os_read_file(path, LOG_BYTES, &text, &n, e);
+    if (rc)
+        return rc == ST_NOTFOUND ? ST_OK : rc;
+    while (n && text[n - 1] != '\n')
+        n--;  // a line that is being written
+    while (n && b->left) {
+        size_t end = n - 1, start = end;
+        while (start && text[start - 1] != '\n')
+            start--;
+        n = start;
+        uint64_t number = number_of(text + start, end - start);
+        if (number == 0 || (b->before && number >= b->before))
+            continue;
+        b->left--;
+        if (!b->line(b->ctx, text + start, end - start))
+            b->left = 0;
+    }
+    mem_free(text);
+    return ST_OK;
+}
+
+int store_audit_tail(const store_audit *a, uint64_t before, size_t most, store_audit_line *line, void *ctx,
+                     uint64_t *lines, err *e)
+{
+    char path[PATHS];
+    store_audit_head h;
+    backwards b = {.before = before, .left = most, .line = line, .ctx = ctx};
+    int rc = read_head(a, &h, e);
+    *lines = h.lines;
+    file_path(a, "log.jsonl", path);
+    if (!rc)
+        rc = read_back(path, &b, e);
+    for (unsigned log = h.log; !rc && b.left && log > 1; log--) {
+        filled_path(a, log - 1, path);
+        rc = read_back(path, &b, e);
+    }
+    return rc;
 }

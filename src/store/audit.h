@@ -32,6 +32,12 @@ int store_audit_write(const store_audit *a, const char *fields, size_t n, err *e
 // *head: what there is (lines 0: no log).
 int store_audit_verify(const store_audit *a, const char *known, store_audit_head *head, err *e);
 
+// The lines before number `before` (0: all), newest first, at most `most` of them, without their ends; `line` returns false to
+// stop. *lines: how many the log has. Nothing is verified. Errors of reading.
+typedef bool store_audit_line(void *ctx, const char *p, size_t n);
+int store_audit_tail(const store_audit *a, uint64_t before, size_t most, store_audit_line *line, void *ctx,
+                     uint64_t *lines, err *e);
+
 // Text without what looks like an e-mail address, a telephone or a card number; words in brackets stand there instead.
 void store_redact(const char *text, size_t n, buf *out);
 

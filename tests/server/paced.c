@@ -195,6 +195,17 @@ int irori_scheduler_call_by(irori_scheduler *s, double seconds, void (*fn)(void 
     return irori_scheduler_call(s, fn, ctx);
 }
 
+void irori_scheduler_set_guesses(irori_scheduler *s, bool on)
+{
+    (void)s, (void)on;
+}
+
+bool irori_scheduler_guesses(irori_scheduler *s)
+{
+    (void)s;
+    return false;
+}
+
 int irori_scheduler_claim(irori_held **out, irori_scheduler *s, size_t tokens, irori_error *error)
 {
     (void)s, (void)tokens, (void)error;

@@ -1,7 +1,9 @@
-"""Routes of irori's own that the page uses: plans, and who may change things."""
+"""Routes of irori's own that the page uses: plans, guessing, the audit log, and who may change things."""
+
+import pathlib
 
 import serving
-from serving import NAME
+from serving import NAME, chat
 
 
 class Plan(serving.Case):
@@ -41,8 +43,90 @@ class Plan(serving.Case):
         self.get("/v1/plan?model=none", 404)
 
 
+class Speculation(serving.Case):
+    def ask(self):
+        """An answer that repeats itself, so that there is something to guess: (text, timings)."""
+        a = self.answers(200, "/v1/chat/completions", chat("Say the same again and again.", max_tokens=200, ignore_eos=True))
+        return a["choices"][0]["message"]["content"], a["timings"]
+
+    def test_switch(self):
+        self.assertTrue(self.answers(200, "/v1/speculation", None, "GET")["on"])
+        with_guesses, timings = self.ask()
+        self.assertGreater(timings["draft_n"], 0)
+        off = self.answers(200, "/v1/speculation", {"model": NAME, "on": False})
+        self.assertEqual((off["on"], off["guessed_tokens"]), (False, timings["draft_n"]))
+        without, timings = self.ask()
+        self.assertEqual((without, timings["draft_n"]), (with_guesses, 0))
+        self.answers(200, "/v1/speculation", {"on": True})
+        self.assertGreater(self.ask()[1]["draft_n"], 0)
+        self.assertGreater(self.answers(200, f"/v1/speculation?model={NAME}", None, "GET")["guessed_tokens"], off["guessed_tokens"])
+
+    def test_wrong(self):
+        for body in ({}, {"on": None}, {"on": 1}, {"on": "yes"}, {"on": True, "model": 5}):
+            self.answers(400, "/v1/speculation", body)
+        self.answers(404, "/v1/speculation", {"on": True, "model": "none"})
+        self.answers(404, "/v1/speculation?model=none", None, "GET")
+
+
+class NoGuess(serving.Case):
+    words = ("--quiet", "--no-guess")
+
+    def test_switched_on(self):
+        self.assertFalse(self.answers(200, "/v1/speculation", None, "GET")["on"])
+        self.answers(200, "/v1/speculation", {"on": True})
+        a = self.answers(200, "/v1/chat/completions", chat("Say the same again and again.", max_tokens=200, ignore_eos=True))
+        self.assertGreater(a["timings"]["draft_n"], 0)
+
+
+class Log(serving.Case):
+    words = ("--quiet", "--audit", "content")
+
+    def get(self, path, status=200):
+        return self.answers(status, path, None, "GET")
+
+    def test_log(self):
+        self.assertEqual((self.get("/v1/audit")["data"], self.get("/v1/audit/verify")["lines"]), ([], 0))
+        for text in ("one", "two", "three"):
+            self.answers(200, "/v1/chat/completions", chat(text, max_tokens=3))
+        log = self.get("/v1/audit?count=4")
+        self.assertEqual((log["level"], log["lines"], [line["n"] for line in log["data"]]), ("content", 6, [6, 5, 4, 3]))
+        self.assertIn("three", log["data"][1]["prompt"])
+        self.assertEqual(log["data"][0]["id"], log["data"][1]["id"])
+        self.assertEqual([line["n"] for line in self.get("/v1/audit?before=3")["data"]], [2, 1])
+        for bad in ("count=0", "count=501", "count=x", "before=0", "before=-1", "before=1.5", "count=99999999999999999999999"):
+            self.get("/v1/audit?" + bad, 400)
+        whole = self.get("/v1/audit/verify")
+        head = f"{whole['lines']}:{whole['hash']}"
+        self.assertTrue(whole["good"] and self.get("/v1/audit/verify?head=" + head)["good"])
+        self.get("/v1/audit/verify?head=6", 400)
+
+        path = pathlib.Path(self.server.home.name) / "irori/audit/log.jsonl"
+        text = path.read_text()
+        path.write_text(text.replace('"three', '"threw', 1))
+        found = self.get("/v1/audit/verify")
+        self.assertEqual((found["good"], "was changed" in found["error"] or "not fit" in found["error"]), (False, True), found)
+        path.write_text(text)
+
+
+class OtherLog(serving.Case):
+    words = ("--quiet", "--audit", "content")
+
+    def test_content_is_kept_back(self):
+        """A server that keeps no content tells none, also of older lines."""
+        self.answers(200, "/v1/chat/completions", chat("a secret", max_tokens=3))
+        other = serving.Server("--quiet", env={"XDG_STATE_HOME": self.server.home.name, "IRORI_AUDIT": "off"})
+        try:
+            log = other.call("GET", "/v1/audit")[2]
+            self.assertEqual(log["level"], "off")
+            self.assertGreater(len(log["data"]), 0)
+            self.assertNotIn("secret", str(log))
+            self.assertTrue(all("prompt" not in line and "answer" not in line for line in log["data"]))
+        finally:
+            other.stop()
+
+
 CHANGES = (("POST", "/api/pull", {"model": "x"}), ("DELETE", "/api/delete", {"model": "x"}), ("POST", "/api/copy", {"source": "x", "destination": "y"}),
-           ("POST", "/api/generate", {"model": NAME, "keep_alive": 0}), ("POST", "/v1/kv/policy", {"policy": "f16"}))
+           ("POST", "/api/generate", {"model": NAME, "keep_alive": 0}), ("POST", "/v1/kv/policy", {"policy": "f16"}), ("POST", "/v1/speculation", {"on": False}))
 
 
 class Guarded(serving.Case):
@@ -56,7 +140,8 @@ class Guarded(serving.Case):
                 value = self.answers(403, path, body, method, headers={"Origin": "https://example.com", **more})
                 self.assertIn("example.com", str(value))
             self.answers(401, path, body, method)
-        self.answers(401, "/v1/plan", None, "GET")
+        for path in ("/v1/plan", "/v1/speculation", "/v1/audit", "/v1/audit/verify"):
+            self.answers(401, path, None, "GET")
         self.answers(200, "/v1/plan", None, "GET", headers=key)
 
 

@@ -256,6 +256,40 @@ static void redaction(void **state)
     buf_done(&b);
 }
 
+static bool take_number(void *ctx, const char *p, size_t n)
+{
+    char **at = ctx;
+    assert_int_equal(p[n - 1], '}');
+    *at += sprintf(*at, "%d ", atoi(p + strlen("{\"n\":")));
+    return true;
+}
+
+static void tail_is(uint64_t before, size_t most, const char *numbers)
+{
+    char got[200] = "", *at = got;
+    uint64_t lines;
+    assert_int_equal(store_audit_tail(&a, before, most, take_number, &at, &lines, NULL), ST_OK);
+    assert_string_equal(got, numbers);
+}
+
+static void read_backwards(void **state)
+{
+    (void)state;
+    tail_is(0, 9, "");
+    a.most = 300;  // two lines a log
+    write_lines(7);
+    tail_is(0, 3, "7 6 5 ");
+    tail_is(5, 9, "4 3 2 1 ");
+    tail_is(1, 9, "");
+    tail_is(100, 1, "7 ");
+    char *text;
+    size_t n;
+    get("log.jsonl", &text, &n);
+    put("log.jsonl", text, n - 1);  // a line that is being written
+    mem_free(text);
+    tail_is(0, 1, "6 ");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -267,8 +301,9 @@ int main(void)
 {
 #define ANEW(test) cmocka_unit_test_setup_teardown(test, each_anew, each_anew)
     const struct CMUnitTest tests[] = {
-        ANEW(whole),  ANEW(any_change), ANEW(lines_removed_and_moved), ANEW(rotated),
-        ANEW(killed), ANEW(full_disk),  ANEW(many_processes),          ANEW(redaction),
+        ANEW(whole),          ANEW(any_change), ANEW(lines_removed_and_moved),
+        ANEW(rotated),        ANEW(killed),     ANEW(full_disk),
+        ANEW(many_processes), ANEW(redaction),  ANEW(read_backwards),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -17,7 +17,8 @@ typedef struct entry {
     models_open open;  // first: models_open is what users hold
     struct entry *next;
     char *name, *path, *chat_template;
-    char *kv[2];   // policy and budget that were set since the start; NULL: the options'
+    char *kv[2];  // policy and budget that were set since the start; NULL: the options'
+    bool no_guess;
     char *system;  // of a model of the store, and the next three
     json_t *defaults;
     char digest[STORE_HEX];
@@ -89,6 +90,7 @@ static int add(models *x, const char *path, bool always, entry **out)
     }
     m->always = always;
     m->keep_alive = x->o.keep_alive;
+    m->no_guess = x->o.no_guess;
     if (x->last)
         x->last->next = m;
     else
@@ -242,7 +244,7 @@ static irori_model_options options_of(const models *x, const entry *m)
 static int open_model(const models *x, const entry *m, models_open *out, char **chat_template, err *e)
 {
     models_open o = {.name = m->name, .path = m->path, .system = m->system, .stored = m->stored};
-    irori_scheduler_options so = {.queue = x->o.queue, .no_guess = x->o.no_guess};
+    irori_scheduler_options so = {.queue = x->o.queue, .no_guess = m->no_guess};
     irori_model_options mo = options_of(x, m);
     int rc = irori_model_open(&o.m, m->path, &mo, (irori_error *)(void *)e);
     if (!rc)
@@ -593,6 +595,15 @@ int models_set_kv(models *x, const models_open *open, const char *policy, const 
     mem_free(kv[0]);
     mem_free(kv[1]);
     return rc;
+}
+
+void models_set_guess(models *x, const models_open *open, bool on)
+{
+    entry *m = (entry *)(uintptr_t)open;
+    pthread_mutex_lock(&x->lock);
+    m->no_guess = !on;
+    irori_scheduler_set_guesses(open->scheduler, on);
+    pthread_mutex_unlock(&x->lock);
 }
 
 int models_unload(models *x, const char *name, err *e)

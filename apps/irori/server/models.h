@@ -60,6 +60,8 @@ void models_release(models *x, const models_open *m);
 // (budget), mem_free them; changing them, for requests to come and whenever the file is opened again. ST_INVALID, ST_NOMEM.
 int models_get_kv(models *x, const models_open *m, char *out[2], err *e);
 int models_set_kv(models *x, const models_open *m, const char *policy, const char *budget, err *e);
+// Whether an open model guesses ahead, also whenever the file is opened again.
+void models_set_guess(models *x, const models_open *m, bool on);
 int models_unload(models *x, const char *name, err *e);  // when nobody uses it; ST_NOTFOUND, ST_BUSY
 
 // What there is, for lists.

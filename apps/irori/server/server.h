@@ -94,6 +94,8 @@ route_fn route_session_new, route_session_append, route_sessions, route_session,
 route_fn route_candidates, route_candidates_hold, route_candidates_choose, route_candidates_reject,
     route_candidates_upstream, route_candidates_would_send;                          // candidates.c
 route_fn route_profiles, route_profile, route_profile_put, route_profile_delete;     // profiles.c
+route_fn route_speculation, route_speculation_set;                                   // speculation.c
+route_fn route_audit, route_audit_verify;                                            // audit.c
 route_fn route_plan;                                                                 // plan.c
 route_fn route_page, route_home;                                                     // page.c
 route_fn route_chats, route_kept_chat, route_kept_chat_put, route_kept_chat_delete;  // chats.c

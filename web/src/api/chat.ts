@@ -38,13 +38,16 @@ export interface ChatDelta {
   calls?: { index: number; id?: string; name?: string; arguments?: string }[];
   finish?: string;
   tokens?: number; // generated; at the end
-  perSecond?: number; // of generation, as the server measured it; at the end
+  perSecond?: number; // of generation, as the server measured it; at the end, like the next three
+  cached?: number; // tokens of the prompt that were known
+  guessed?: number; // tokens run ahead
+  accepted?: number; // of these, chosen then
 }
 
 interface Chunk {
   error?: { message?: string };
   usage?: { completion_tokens: number } | null;
-  timings?: { predicted_per_second?: number };
+  timings?: { predicted_per_second?: number; cache_n?: number; draft_n?: number; draft_n_accepted?: number };
   choices?: {
     finish_reason: string | null;
     delta: {
@@ -69,7 +72,11 @@ function deltaOf(chunk: Chunk): ChatDelta {
     }));
   if (choice?.finish_reason) d.finish = choice.finish_reason;
   if (chunk.usage) d.tokens = chunk.usage.completion_tokens;
-  if (chunk.timings?.predicted_per_second) d.perSecond = chunk.timings.predicted_per_second;
+  const t = chunk.timings;
+  if (t?.predicted_per_second) d.perSecond = t.predicted_per_second;
+  if (t?.cache_n !== undefined) d.cached = t.cache_n;
+  if (t?.draft_n !== undefined) d.guessed = t.draft_n;
+  if (t?.draft_n_accepted !== undefined) d.accepted = t.draft_n_accepted;
   return d;
 }
 

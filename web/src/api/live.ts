@@ -41,3 +41,12 @@ export interface Policy {
 
 export const getPolicy = (model: string): Promise<Policy> => call(`/v1/kv/policy?model=${encodeURIComponent(model)}`);
 export const setPolicy = (model: string, p: Policy): Promise<Policy> => call("/v1/kv/policy", { body: { model, ...p } });
+
+export interface Speculation {
+  on: boolean;
+  guessed_tokens: number;
+  accepted_tokens: number;
+}
+
+export const getSpeculation = (model: string): Promise<Speculation> => call(`/v1/speculation?model=${encodeURIComponent(model)}`);
+export const setSpeculation = (model: string, on: boolean): Promise<Speculation> => call("/v1/speculation", { body: { model, on } });

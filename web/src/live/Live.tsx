@@ -1,13 +1,15 @@
 // The panel that shows the engine at work: rates, memory, pages of keys and values, and the switch for how they are kept.
 import "./live.css";
-import { useMemo, type ReactNode } from "react";
+import { useCallback, useMemo, useState, type ReactNode } from "react";
 import { useServer } from "../app/server";
 import { useSettings } from "../app/settings";
 import { useText } from "../app/text";
 import { Chart } from "./Chart";
+import { Compare } from "./Compare";
 import { Pages } from "./Pages";
 import { PolicyForm } from "./PolicyForm";
 import { growth, latest, useLive } from "./samples";
+import { Techniques } from "./Techniques";
 import { words } from "./words";
 
 const MB = 1 << 20;
@@ -17,6 +19,8 @@ export default function Live() {
   const { language } = useSettings();
   const { model } = useServer();
   const live = useLive(model);
+  const [turn, setTurn] = useState(0); // how often the setting was changed here: what shows it looks again
+  const changed = useCallback(() => setTurn((n) => n + 1), []);
   const n = (v: number, digits = 0) => v.toLocaleString(language, { maximumFractionDigits: digits });
   const mb = (name: string) => `${n(latest(live, name) / MB, 1)} MB`;
   const share = (part: number, whole: number) => (whole > 0 ? `${n((part / whole) * 100, 1)} %` : "–");
@@ -56,9 +60,10 @@ export default function Live() {
         <Chart label={t.chartSpeed} at={at} lines={speed} />
         <Chart label={t.chartKv} at={at} lines={kv} />
       </div>
+      <Section title={t.techniques} more={t.techniquesMore}>{model && <Techniques model={model} turn={turn} changed={changed} />}</Section>
       <Section title={t.pages} more={t.pagesMore}><Pages pages={live.pages} total={live.total} /></Section>
       <div className="two">
-        <Section title={t.policy} more={t.policyMore}>{model && <PolicyForm key={model} model={model} />}</Section>
+        <Section title={t.policy} more={t.policyMore}>{model && <PolicyForm key={model} model={model} turn={turn} changed={changed} />}</Section>
         <Section title={t.memory}>
           <dl className="kinds">
             <Kind name={t.model} value={mb("model_bytes")} />
@@ -70,6 +75,7 @@ export default function Live() {
           </dl>
         </Section>
       </div>
+      <Section title={t.ab} more={t.abMore}>{model && <Compare model={model} changed={changed} />}</Section>
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { getPolicy, setPolicy } from "../api/live";
 import { useText } from "../app/text";
 import { words } from "./words";
 
-export function PolicyForm({ model }: { model: string }) {
+export function PolicyForm({ model, turn, changed }: { model: string; turn: number; changed: () => void }) {
   const t = useText(words);
   const [policy, set] = useState("f16");
   const [budget, setBudget] = useState("");
@@ -17,14 +17,14 @@ export function PolicyForm({ model }: { model: string }) {
         if (!current) return;
         set(p.policy);
         setBudget(p.budget);
-        tell({ policy: p.policy });
+        tell({ policy: p.budget ? `${p.policy}, ${p.budget}` : p.policy });
       },
       (why: unknown) => current && tell({ why: why instanceof Error ? why.message : String(why) }),
     );
     return () => {
       current = false;
     };
-  }, [model]);
+  }, [model, turn]);
   const known = [
     { value: "f16", label: t.f16 }, { value: "uniform:q8", label: t.q8 }, { value: "uniform:q4", label: t.q4 }, { value: "window:1024", label: t.window },
     { value: "h2o", label: t.h2o }, { value: "staged", label: t.staged }, { value: "staged-rule", label: t.stagedRule },
@@ -35,7 +35,7 @@ export function PolicyForm({ model }: { model: string }) {
       (p) => {
         set(p.policy);
         setBudget(p.budget);
-        tell({ policy: p.budget ? `${p.policy}, ${p.budget}` : p.policy });
+        changed();
       },
       (why: unknown) => tell({ why: why instanceof Error ? why.message : String(why) }),
     );
