@@ -57,9 +57,10 @@ void spec_cost_learn(spec_cost *c, int rows, double seconds);
 struct spec_memory {
     spec_cost cost;
     spec_rate rate[SPEC_SOURCES][SPEC_LEVELS];
-    double token_seconds;   // of one token guessed by the draft; 0: not yet known
-    double prompt_seconds;  // of one token the draft reads in bulk; 0: not yet known
-    double spent, lost;     // seconds: of all runs; by guesses against plain runs
+    double token_seconds;       // of one token guessed by the draft; 0: not yet known
+    double prompt_seconds;      // of one token the draft reads in bulk; 0: not yet known
+    double spent;               // seconds of all runs and guesses
+    double lost[SPEC_SOURCES];  // of these, by a source's guesses against plain runs
 };
 
 struct spec {

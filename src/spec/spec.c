@@ -11,7 +11,7 @@ enum {
     CREDIT = 4,   // runs' worth of saved time that later guesses may lose again
 };
 static const double fade = .97;       // a try counts half after some twenty more
-static const double most_lost = .01;  // of the time spent
+static const double most_lost = .01;  // of the time spent, by a source
 
 // How often guesses come true before anything was counted, by level of evidence; measured with the demo pair.
 static const double prior[SPEC_SOURCES][SPEC_LEVELS] = {
@@ -112,6 +112,12 @@ static double best_length(const spec *s, const double *p, int n, double each, in
     return best;
 }
 
+// Whether a source may guess: not while it has lost too much. The others go on.
+static bool trusted(const spec *s, enum spec_source_kind source)
+{
+    return s->o.always || s->m->lost[source] <= most_lost * s->m->spent + spec_cost_of(&s->m->cost, 1);
+}
+
 // What lookup has to say: up to `limit` tokens into guess and level. Remembers the first for learning.
 static int look_up(spec *s, const int32_t *history, size_t n, int limit, int32_t *guess, int *level)
 {
@@ -194,34 +200,38 @@ static int choose_source(spec *s, const int32_t *history, size_t n, int limit, s
     int found[SPEC_MOST], n_found = 0, length = 0;
     int32_t tokens[SPEC_MOST];
     double speed = 0;
+    s->source = SPEC_LOOKUP;
     if (s->o.lookup) {
         n_found = look_up(s, history, n, limit, tokens, found);
+        if (!trusted(s, SPEC_LOOKUP))  // it has learnt something from it all the same
+            n_found = 0;
         for (int i = 0; i < n_found; i++)
             p[i] = rate_of(s, SPEC_LOOKUP, found[i]);
         speed = best_length(s, p, n_found, 0, &length);
     }
     if (s->o.propose) {
         s->source = SPEC_OUTSIDE;
-        return ask_outside(s, history, n, limit, p);
+        return trusted(s, SPEC_OUTSIDE) ? ask_outside(s, history, n, limit, p) : 0;
     }
-    double promised = draft_promise(s, history, n, limit, room);
+    double promised = trusted(s, SPEC_DRAFT) ? draft_promise(s, history, n, limit, room) : 0;
     if (s->o.draft && (s->o.always || promised > (length ? speed : 0))) {
-        s->source = SPEC_DRAFT;
         int count = ask_draft(s, history, n, limit, p);
-        if (count)
+        if (count) {
+            s->source = SPEC_DRAFT;
             return count;
+        }
     }
-    s->source = SPEC_LOOKUP;
     memcpy(s->guess, tokens, (size_t)n_found * sizeof *tokens);
     memcpy(s->level, found, (size_t)n_found * sizeof *found);
     return n_found;
 }
 
-// Time was lost (negative: saved) against plain runs.
+// The last source lost time (negative: saved it) against plain runs.
 static void account(spec *s, double seconds)
 {
+    double *lost = &s->m->lost[s->source];
     s->stats.saved_seconds -= seconds;
-    s->m->lost = MAX(s->m->lost + seconds, -CREDIT * spec_cost_of(&s->m->cost, 1));
+    *lost = MAX(*lost + seconds, -CREDIT * spec_cost_of(&s->m->cost, 1));
 }
 
 int spec_guess(spec *s, const int32_t *history, size_t n, int32_t *guess, int most, size_t room)
@@ -234,13 +244,6 @@ int spec_guess(spec *s, const int32_t *history, size_t n, int32_t *guess, int mo
     // The first run of all is plain: what the others are compared with.
     if (limit < 1 || n == 0 || (plain == 0 && !s->o.always))
         return 0;
-    if (!s->o.always && s->m->lost > most_lost * s->m->spent + plain) {
-        int32_t unused[SPEC_MOST];
-        int levels[SPEC_MOST];
-        if (s->o.lookup)  // learns on without being believed
-            look_up(s, history, n, 1, unused, levels);
-        return 0;
-    }
     int count = choose_source(s, history, n, limit, room, p);
     best_length(s, p, count, 0, &length);  // what guessing took is spent already
     s->n_guess = s->o.always ? count : length;
