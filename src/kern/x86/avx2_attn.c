@@ -15,14 +15,47 @@ enum {
     COLUMN = 16,  // keys or values that a tile of that many rows takes
 };
 
-// What a tile multiplies: `terms` lines of a page's side, `stride` apart.
+// What a tile multiplies: `terms` lines of `outs` values.
 typedef struct side {
     const uint16_t *x;
     int terms, outs;
     const char *ahead;  // as many bytes as x that are read next; or NULL
 } side;
 
-// y[r][0, 8 V) = sum of w[r][i] * x[i][from column on, 8 V) over terms [from, to), or y += that.
+// sum[r][v] += w[r][i] * x[i][8 v, 8) for a line x of a side. Three rows and four vectors leave no register for a factor
+// beside the line, so there the factors stay and the line passes.
+KERN_INLINE void line(int R, int V, const uint16_t *x, const float *w, int ldw, __m256 (*sum)[8])
+{
+    __m256 wide[8], factor[ROWS];
+    if (R == 3) {
+        KERN_UNROLL
+        for (int r = 0; r < R; r++)
+            factor[r] = _mm256_broadcast_ss(w + r * ldw);
+        KERN_UNROLL
+        for (int v = 0; v < V; v++) {
+            wide[v] = _mm256_cvtph_ps(kern_load128(x + 8 * v));
+            KERN_UNROLL
+            for (int r = 0; r < R; r++) {
+                sum[r][v] = _mm256_fmadd_ps(factor[r], wide[v], sum[r][v]);
+                KERN_PIN(sum[r][v]);
+            }
+        }
+        return;
+    }
+    KERN_UNROLL
+    for (int v = 0; v < V; v++)
+        wide[v] = _mm256_cvtph_ps(kern_load128(x + 8 * v));
+    KERN_UNROLL
+    for (int r = 0; r < R; r++) {
+        factor[r] = _mm256_broadcast_ss(w + r * ldw);
+        KERN_UNROLL
+        for (int v = 0; v < V; v++)
+            sum[r][v] = _mm256_fmadd_ps(factor[r], wide[v], sum[r][v]);
+    }
+}
+
+// y[r][0, 8 V) = sum of w[r][i] * x[i][from column on, 8 V) over terms [from, to), or y += that. What is read next is asked
+// for a line of either half at a time: a second stream brings a tenth to a seventh more from memory (docs/SPEED.md).
 KERN_INLINE void tile(int R, int V, bool add, const side *m, int column, const float *w, int ldw, int from,
                       int to, float *y, int ldy)
 {
@@ -32,25 +65,14 @@ KERN_INLINE void tile(int R, int V, bool add, const side *m, int column, const f
         KERN_UNROLL
     for (int v = 0; v < V; v++)
         sum[r][v] = add ? _mm256_loadu_ps(y + r * ldy + column + 8 * v) : _mm256_setzero_ps();
-    const uint16_t *f16 = m->x + column;
-    const char *ahead = m->ahead ? m->ahead + column * m->terms * 2 : NULL;
+    const int half = m->terms * m->outs;  // bytes
+    const char *ahead = m->ahead ? m->ahead + column * m->terms : NULL;
     for (int i = from; i < to; i++) {
-        __m256 x[8];
-        if (ahead && (V > 2 || i % 2 == 0)) {
-            _mm_prefetch(ahead + 16 * V * i, _MM_HINT_T0);
-            if (V > 4)
-                _mm_prefetch(ahead + 16 * V * i + 64, _MM_HINT_T0);
+        if (ahead && i % (8 / V) == 0) {
+            _mm_prefetch(ahead + 8 * V * i, _MM_HINT_T0);
+            _mm_prefetch(ahead + half + 8 * V * i, _MM_HINT_T0);
         }
-        KERN_UNROLL
-        for (int v = 0; v < V; v++)
-            x[v] = _mm256_cvtph_ps(kern_load128(f16 + i * m->outs + 8 * v));
-        KERN_UNROLL
-        for (int r = 0; r < R; r++) {
-            const __m256 factor = _mm256_broadcast_ss(w + r * ldw + i);
-            KERN_UNROLL
-            for (int v = 0; v < V; v++)
-                sum[r][v] = _mm256_fmadd_ps(factor, x[v], sum[r][v]);
-        }
+        line(R, V, m->x + i * m->outs + column, w + i, ldw, sum);
     }
     KERN_UNROLL
     for (int r = 0; r < R; r++)
