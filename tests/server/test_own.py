@@ -1,6 +1,9 @@
-"""Routes of irori's own that the page uses: plans, guessing, the audit log, and who may change things."""
+"""Routes of irori's own that the page uses: plans, guessing, benches, the audit log, and who may change things."""
 
+import http.client
+import json
 import pathlib
+import time
 
 import serving
 from serving import NAME, chat
@@ -78,6 +81,55 @@ class NoGuess(serving.Case):
         self.assertGreater(a["timings"]["draft_n"], 0)
 
 
+class Bench(serving.Case):
+    RUN = {"prompt": 40, "generate": 16, "repetitions": 3}
+
+    def test_runs(self):
+        events = self.server.events("/v1/bench", self.RUN)
+        self.assertEqual([name for name, _ in events], ["run", "run", "run", "done"])
+        done = events[-1][1]
+        self.assertEqual((done["model"], done["prompt"], done["generate"], done["policy"], done["speculation"]), (NAME, 40, 16, "f16", True))
+        for name in ("ttft_ms", "prompt_per_second", "tokens_per_second"):
+            seen = sorted(data[name] for _, data in events[:-1])
+            self.assertGreater(seen[0], 0)
+            self.assertAlmostEqual(done[name]["median"], seen[1], delta=1e-3 * seen[1])
+            self.assertLessEqual(done[name]["low"], done[name]["high"])
+        metrics = self.answers(200, "/metrics", None, "GET")
+        self.assertRegex(metrics, r'irori_prompt_tokens_cached_total\{[^}]*\} 0\n')  # its tokens are new in each run
+
+    def test_wrong(self):
+        for field, values in (("prompt", (0, 8193, "x", 1.5)), ("generate", (1, 1025)), ("repetitions", (0, 31, None, True)), ("model", (5,))):
+            for value in values:
+                if value is not None:
+                    self.answers(400, "/v1/bench", {field: value})
+        self.answers(400, "/v1/bench", {"prompt": 2040, "generate": 64})
+        self.answers(404, "/v1/bench", {"model": "none"})
+        self.assertEqual(len(self.server.events("/v1/bench", self.RUN)), 4)  # none of these has left it taken
+
+    def test_leaving(self):
+        """One at a time; other requests come between; a client that leaves ends it at once."""
+        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=serving.PATIENCE)
+        c.request("POST", "/v1/bench", body=json.dumps({"prompt": 1500, "generate": 500, "repetitions": 30}))
+        r = c.getresponse()
+        self.assertEqual(r.status, 200)
+        self.answers(503, "/v1/bench", self.RUN)
+        self.answers(200, "/v1/chat/completions", chat("Hello", max_tokens=4))
+        r.close()
+        c.close()
+        until = time.monotonic() + serving.PATIENCE
+        while self.server.post("/v1/bench", self.RUN)[0] == 503 and time.monotonic() < until:
+            time.sleep(.05)
+        self.assertLess(time.monotonic(), until)
+
+
+class Stopped(serving.Case):
+    def test_in_the_midst(self):
+        """A server that is stopped ends it (tearDownClass looks at how the server ended)."""
+        self.bench = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=serving.PATIENCE)
+        self.bench.request("POST", "/v1/bench", body=json.dumps({"prompt": 1500, "generate": 500, "repetitions": 30}))
+        self.assertEqual(self.bench.getresponse().status, 200)
+
+
 class Log(serving.Case):
     words = ("--quiet", "--audit", "content")
 
@@ -126,7 +178,7 @@ class OtherLog(serving.Case):
 
 
 CHANGES = (("POST", "/api/pull", {"model": "x"}), ("DELETE", "/api/delete", {"model": "x"}), ("POST", "/api/copy", {"source": "x", "destination": "y"}),
-           ("POST", "/api/generate", {"model": NAME, "keep_alive": 0}), ("POST", "/v1/kv/policy", {"policy": "f16"}), ("POST", "/v1/speculation", {"on": False}))
+           ("POST", "/api/generate", {"model": NAME, "keep_alive": 0}), ("POST", "/v1/kv/policy", {"policy": "f16"}), ("POST", "/v1/speculation", {"on": False}), ("POST", "/v1/bench", {}))
 
 
 class Guarded(serving.Case):

@@ -388,19 +388,18 @@ int ask_prepare(ask *a, err *e)
     return rc ? rc : make_prompt(a, e);
 }
 
-// End tokens get a bias that forbids them, beside the request's own.
-static int forbid_ends(ask *a, err *e)
+int ask_forbid_ends(const models_open *m, irori_logit_bias **bias, size_t *n, err *e)
 {
-    size_t n = a->n_bias;
-    for (int32_t id = 0; id < a->m->info.vocabulary; id++)
-        n += irori_token_ends_text(a->m->m, id);
-    irori_logit_bias *all = mem_realloc(MEM_OTHER, a->bias, (n + 1) * sizeof *all);
+    size_t most = *n;
+    for (int32_t id = 0; id < m->info.vocabulary; id++)
+        most += irori_token_ends_text(m->m, id);
+    irori_logit_bias *all = mem_realloc(MEM_OTHER, *bias, (most + 1) * sizeof *all);
     if (!all)
         return err_set(e, ST_NOMEM, "out of memory for the logit bias");
-    a->bias = all;
-    for (int32_t id = 0; id < a->m->info.vocabulary; id++)
-        if (irori_token_ends_text(a->m->m, id))
-            all[a->n_bias++] = (irori_logit_bias){id, -INFINITY};
+    *bias = all;
+    for (int32_t id = 0; id < m->info.vocabulary; id++)
+        if (irori_token_ends_text(m->m, id))
+            all[(*n)++] = (irori_logit_bias){id, -INFINITY};
     return ST_OK;
 }
 
@@ -457,7 +456,7 @@ void ask_start(ask *a)
     if (!rc)
         rc = hold_answer(a, &e);
     if (!rc && a->forbid_end)
-        rc = forbid_ends(a, &e);
+        rc = ask_forbid_ends(a->m, &a->bias, &a->n_bias, &e);
     if (!rc)
         rc = start_choices(a, &e);
     if (!rc)

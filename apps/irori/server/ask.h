@@ -122,6 +122,8 @@ void ask_start_read(ask *a, incoming *c, const fields *f);
 // Opens the model and makes the tokens only; ST_OK, or an error told to *e. For counting.
 int ask_prepare(ask *a, err *e);
 void ask_free(ask *a);  // one that was not started
+// Adds a bias that forbids them for each end token to (*bias)[*n].
+int ask_forbid_ends(const models_open *m, irori_logit_bias **bias, size_t *n, err *e);
 
 // For formats.
 const char *ask_model_name(const ask *a);

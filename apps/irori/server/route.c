@@ -53,6 +53,7 @@ static const route routes[] = {
     {"GET", "/v1/kv/pages", route_kv_pages, false},
     {"GET", "/v1/speculation", route_speculation, false},
     {"POST", "/v1/speculation", route_speculation_set, false},
+    {"POST", "/v1/bench", route_bench, false},
     {"GET", "/v1/audit", route_audit, false},
     {"GET", "/v1/audit/verify", route_audit_verify, false},
     {"POST", "/v1/sessions", route_session_new, false},

@@ -36,6 +36,7 @@ typedef struct server {
     double started;
     int64_t started_at;  // seconds since 1970
     atomic_bool stopping;
+    atomic_bool benching;               // one runs
     atomic_int pulls;                   // running
     atomic_uint_least64_t answered[6];  // by hundreds of the status
 } server;
@@ -96,6 +97,7 @@ route_fn route_candidates, route_candidates_hold, route_candidates_choose, route
 route_fn route_profiles, route_profile, route_profile_put, route_profile_delete;     // profiles.c
 route_fn route_speculation, route_speculation_set;                                   // speculation.c
 route_fn route_audit, route_audit_verify;                                            // audit.c
+route_fn route_bench;                                                                // bench.c
 route_fn route_plan;                                                                 // plan.c
 route_fn route_page, route_home;                                                     // page.c
 route_fn route_chats, route_kept_chat, route_kept_chat_put, route_kept_chat_delete;  // chats.c

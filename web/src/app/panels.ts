@@ -15,8 +15,8 @@ export interface PanelProps {
 }
 
 export const panelNames = defineText(
-  { chat: "Chat", live: "Live", candidates: "Candidates", models: "Models", log: "Log" },
-  { chat: "チャット", live: "ライブ", candidates: "候補", models: "モデル", log: "ログ" },
+  { chat: "Chat", live: "Live", candidates: "Candidates", models: "Models", bench: "Bench", log: "Log" },
+  { chat: "チャット", live: "ライブ", candidates: "候補", models: "モデル", bench: "ベンチ", log: "ログ" },
 );
 
 export type PanelId = keyof typeof panelNames.en;
@@ -26,5 +26,6 @@ export const panels: Panel[] = [
   { id: "live", icon: "live", view: lazy(() => import("../live/Live")) },
   { id: "candidates", icon: "candidates", view: lazy(() => import("../candidates/Candidates")) },
   { id: "models", icon: "models", view: lazy(() => import("../models/Models")) },
+  { id: "bench", icon: "bench", view: lazy(() => import("../bench/Bench")) },
   { id: "log", icon: "log", view: lazy(() => import("../log/Log")) },
 ];
