@@ -1,6 +1,6 @@
 // The frame of the page: how it is served, languages, light and dark, a phone's width, the keyboard.
 import assert from "node:assert/strict";
-import { checkAxe, checkWidth, openPanel, suite } from "./harness.mjs";
+import { checkLooks, openPanel, suite } from "./harness.mjs";
 
 const { server, test } = suite();
 
@@ -90,10 +90,5 @@ test("the first thing the keyboard reaches is the way past the navigation", asyn
 
 test("accessible by axe: light, dark, Japanese, a phone", async ({ page }) => {
   await openPanel(page, server);
-  await checkAxe(page, "light");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await checkAxe(page, "dark");
-  await page.setViewportSize({ width: 360, height: 640 });
-  await checkAxe(page, "on a phone");
-  await checkWidth(page);
+  await checkLooks(page, "frame");
 });

@@ -148,6 +148,16 @@ export async function checkWidth(page) {
   if (out.length) throw new Error(`wider than the view: ${out.slice(0, 5).join("; ")}`);
 }
 
+// All of it at once: in the light, in the dark, and on a phone, where nothing may reach out. It leaves the page so.
+export async function checkLooks(page, what) {
+  await checkAxe(page, `${what}, light`);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await checkAxe(page, `${what}, dark`);
+  await page.setViewportSize({ width: 360, height: 700 });
+  await checkAxe(page, `${what}, phone`);
+  await checkWidth(page);
+}
+
 // A picture for docs/, only when IRORI_PICTURES is set: pictures are made by the tests, and committed by a person.
 export async function picture(page, name) {
   if (!process.env.IRORI_PICTURES) return;

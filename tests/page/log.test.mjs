@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkAxe, checkWidth, openPanel, picture, suite } from "./harness.mjs";
+import { checkLooks, openPanel, picture, suite } from "./harness.mjs";
 
 const { server, test } = suite({ words: ["--audit", "content"] });
 
@@ -25,12 +25,7 @@ test("lines are shown and verified, a head is kept and compared, a change is fou
   await page.getByRole("button", { name: "Verify" }).click();
   await page.getByText("Good: 60 lines, none changed, removed, moved or cut.").waitFor();
   await picture(page, "log");
-  await checkAxe(page, "log, light");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await checkAxe(page, "log, dark");
-  await page.setViewportSize({ width: 360, height: 700 });
-  await checkAxe(page, "log, phone");
-  await checkWidth(page);
+  await checkLooks(page, "log");
 
   const head = (await page.locator(".verify code").textContent()).trim();
   await page.getByLabel("A head kept elsewhere").fill(head);

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { after } from "node:test";
-import { checkAxe, checkWidth, MODEL, openPanel, picture, suite } from "./harness.mjs";
+import { checkLooks, MODEL, openPanel, picture, suite } from "./harness.mjs";
 
 const data = readFileSync(MODEL);
 const digest = `sha256:${createHash("sha256").update(data).digest("hex")}`;
@@ -60,7 +60,6 @@ test("a model is pulled with progress, planned, opened, closed and deleted", asy
   gate = new Promise((done) => { open = done; });
   await page.getByRole("button", { name: "Pull" }).click();
   await page.getByText(/, .+ of 12 MB/).waitFor();
-  await picture(page, "models-pull");
   open();
   await page.getByText("qwen3:0.6b is here.").waitFor();
 
@@ -74,12 +73,7 @@ test("a model is pulled with progress, planned, opened, closed and deleted", asy
   await page.getByLabel("Name").fill("llama3.3:70b-q8_0");
   await page.getByText(/As llama-3.3-70b of the catalogue, Q8_0/).waitFor();
   await picture(page, "models");
-  await checkAxe(page, "models, light");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await checkAxe(page, "models, dark");
-  await page.setViewportSize({ width: 360, height: 700 });
-  await checkAxe(page, "models, phone");
-  await checkWidth(page);
+  await checkLooks(page, "models");
   await mine.getByRole("button", { name: "Close: qwen3:0.6b" }).click();
   await mine.getByText("not open").or(mine.getByText("closed")).waitFor();
   assert.equal((await (await fetch(`${server.url}/api/ps`)).json()).models.length, 1);

@@ -1,47 +1,27 @@
-// Benches run by run: a line each. The table beside it has the figures in words; the picture is decoration to who cannot
-// see it.
-import "uplot/dist/uPlot.min.css";
-import { useComputedColorScheme } from "@mantine/core";
-import { useEffect, useRef } from "react";
-import uPlot from "uplot";
+// Benches run by run: a line each, told apart by colour and dashes.
+import { useMemo } from "react";
+import { usePlot } from "../ui/plot";
 
 export interface Line {
   label: string;
   values: number[];
 }
 
-const HEIGHT = 220;
-const colours = ["--accent", "--ok", "--dim", "--danger"];
-const dashes = [[], [8, 4], [3, 3], [10, 3, 3, 3]]; // so that colour is not all that tells them apart
+const looks = [
+  { colour: "--accent", dash: [] },
+  { colour: "--ok", dash: [8, 4] },
+  { colour: "--dim", dash: [3, 3] },
+  { colour: "--danger", dash: [10, 3, 3, 3] },
+];
 
 export function Plot({ label, lines }: { label: string; lines: Line[] }) {
-  const place = useRef<HTMLDivElement>(null);
-  const scheme = useComputedColorScheme();
-  useEffect(() => {
-    const box = place.current!;
-    const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-    const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+  const data = useMemo((): [number[], ...(number | null)[][]] => {
     const longest = Math.max(...lines.map((l) => l.values.length));
-    const made = new uPlot(
-      {
-        width: box.clientWidth,
-        height: HEIGHT,
-        cursor: { show: false },
-        legend: { show: false },
-        scales: { x: { time: false, range: [0.5, longest + 0.5] }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-        axes: [{ ...axis, incrs: [1, 2, 5, 10] }, { ...axis, size: 56 }],
-        series: [{}, ...lines.map((l, i) => ({ label: l.label, stroke: colour(colours[i]!), width: 2, dash: dashes[i]!, points: { show: true, size: 7, fill: colour(colours[i]!) } }))],
-      },
-      [Array.from({ length: longest }, (_, i) => i + 1), ...lines.map((l) => l.values)],
-      box,
-    );
-    const fit = new ResizeObserver(() => made.setSize({ width: box.clientWidth, height: HEIGHT }));
-    fit.observe(box);
-    return () => {
-      fit.disconnect();
-      made.destroy();
-    };
-  }, [scheme, lines]);
+    const runs = Array.from({ length: longest }, (_, i) => i + 1);
+    return [runs, ...lines.map((l) => runs.map((_, i) => l.values[i] ?? null))];
+  }, [lines]);
+  const place = usePlot(220, lines.map((l) => l.label).join("\n"), { x: { time: false, range: (u) => [0.5, u.data[0].length + 0.5] } }, { incrs: [1, 2, 5, 10] },
+    (colour) => lines.map((l, i) => ({ label: l.label, stroke: colour(looks[i]!.colour), width: 2, dash: looks[i]!.dash, points: { show: true, size: 7, fill: colour(looks[i]!.colour) } })), data);
   return (
     <figure className="plot">
       <figcaption>
