@@ -38,8 +38,15 @@ static void bench_free(bench *b)
     mem_free(b->ids);
     mem_free(b->bias);
     pthread_mutex_destroy(&b->lock);
-    atomic_store(&b->s->benching, false);
     mem_free(b);
+}
+
+// Who has read the end may begin the next.
+static void bench_end(bench *b)
+{
+    atomic_store(&b->s->benching, false);
+    http_end(b->r);
+    bench_free(b);
 }
 
 // ---- Events of the answer ----
@@ -121,8 +128,7 @@ static void end_wrong(bench *b, const char *why)
     event_begin(&out, &w, "error");
     put_str(&w, "message", why);
     event_send(b, &out, &w);
-    http_end(b->r);
-    bench_free(b);
+    bench_end(b);
 }
 
 // ---- Runs, on the scheduler's thread but for the first ----
@@ -176,8 +182,7 @@ static void on_event(void *ctx, const irori_event *ev)
         return;
     }
     tell_done(b);
-    http_end(b->r);
-    bench_free(b);
+    bench_end(b);
 }
 
 static void on_gone(void *ctx)
@@ -245,6 +250,7 @@ void route_bench(incoming *c)
                  .state = os_random_seed()};
     pthread_mutex_init(&b->lock, NULL);
     if (start(b, model, &e)) {
+        atomic_store(&c->s->benching, false);
         answer_status(c, &e);
         bench_free(b);
         return;
