@@ -171,7 +171,8 @@ static float code_values(super *s, const scheme *c, int at, int n, float scale, 
     int step = c->shift_group ? c->shift_group : k->dims;
     for (int from = at; from < at + n; from += step) {
         float least = INFINITY;
-        for (int sign = c->shift_group ? -1 : 1; sign <= 1; sign += 2) {
+        const int first = c->shift_group ? -1 : 1;
+        for (int sign = first; sign <= 1; sign += 2) {
             float shift = c->shift_group ? 0.125f * (float)sign : 0, error = 0, left;
             uint16_t found[MOST_DIMS];
             for (int i = 0; i < step; i += k->dims) {
@@ -179,7 +180,7 @@ static float code_values(super *s, const scheme *c, int at, int n, float scale, 
                                                           &left);
                 error += left;
             }
-            if (error >= least)
+            if (sign != first && error >= least)  // something is taken even where every error is infinite
                 continue;
             least = error;
             for (int i = 0; i < step; i += k->dims) {
