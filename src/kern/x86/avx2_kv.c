@@ -90,7 +90,7 @@ KERN_INLINE void line_codes(enum kern_kv_level level, const kern_kv *x, size_t a
 }
 
 // U times 8 outs from out n on, for T rows: y = scale * I + (y + base), or without y when `add` is false. The side that
-// comes next is asked for in the order of memory, not of the products: Q8 takes a fifth to a third less time (docs/SPEED.md).
+// comes next is asked for in the order of memory, not of the products: Q8 of one or two rows takes a fifth to a third less time (docs/SPEED.md).
 KERN_INLINE void product(enum kern_kv_level level, kern_kv_stream ahead, int T, int U, const kern_kv *x,
                          const factors *f, int n, bool add, float *y, int ldy)
 {
