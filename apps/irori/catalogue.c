@@ -103,9 +103,11 @@ double catalogue_active_share(const catalogue_entry *e)
 
 void catalogue_print(const catalogue_entry *e)
 {
-    printf("catalogue %.2f billion parameters, licence %s (%s), %s; not compared with %s\n",
+    const char *compared = json_string_value(json_object_get(e->entry, "compared"));
+    printf("catalogue %.2f billion parameters, licence %s (%s), %s; shape %s %s\n",
            json_number_value(json_object_get(e->entry, "parameters")) / 1e9, text(e->entry, "licence"),
-           text(e->entry, "use"), text(e->entry, "languages"), text(e->entry, "source"));
+           text(e->entry, "use"), text(e->entry, "languages"),
+           compared ? "compared with" : "not compared with", compared ? compared : text(e->entry, "source"));
 }
 
 int catalogue_tier(const char *name, plan_tier *out)
