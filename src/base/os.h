@@ -42,6 +42,10 @@ bool os_make_dirs(const char *path);  // with all above it, for the owner only; 
 // content or the new, and so does whoever starts the machine after it lost power. ST_IO.
 int os_write_file(const char *path, const void *data, size_t n, err *e);
 void os_sync_dir_of(const char *path);  // makes a rename or removal of this file durable
+// A file in the folder of `path` that has no name, to be written: however the process ends, nothing is left of it, unless
+// os_name_file gave it the name `path`, which nothing may have yet. -1: this file system or system has no such files.
+int os_open_nameless(const char *path);
+bool os_name_file(int fd, const char *path);
 bool os_disk_space(const char *path, uint64_t *available, uint64_t *total);
 // Removes files of a folder whose names end in `suffix`, the longest unmodified first, until those left hold at most
 // `most` bytes.

@@ -45,18 +45,55 @@ bool os_config_dir(const char *name, char *out, size_t cap)
     return user_dir("XDG_CONFIG_HOME", ".config", name, out, cap);
 }
 
-void os_sync_dir_of(const char *path)
+// Opens the folder that `path` is in; -1 as open.
+static int open_dir_of(const char *path, int flags)
 {
     const char *slash = strrchr(path, '/');
     size_t n = slash ? (size_t)(slash - path) : 1;
     char *dir = mem_strndup(MEM_OTHER, slash ? path : ".", n ? n : 1);
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = dir ? open(dir, flags | O_CLOEXEC, 0600) : -1;
+    mem_free(dir);
+    return fd;
+}
+
+void os_sync_dir_of(const char *path)
+{
+    int fd = open_dir_of(path, O_RDONLY | O_DIRECTORY);
     if (fd >= 0) {
         (void)fsync(fd);  // some file systems have no such thing
         close(fd);
     }
-    mem_free(dir);
 }
+
+#ifdef O_TMPFILE
+// Without privileges a file is linked by its entry in /proc (open(2)), which a sandbox may not have.
+static const char own_files[] = "/proc/self/fd";
+
+int os_open_nameless(const char *path)
+{
+    return access(own_files, X_OK) == 0 ? open_dir_of(path, O_TMPFILE | O_WRONLY) : -1;
+}
+
+bool os_name_file(int fd, const char *path)
+{
+    char entry[48];
+    snprintf(entry, sizeof entry, "%s/%d", own_files, fd);
+    return linkat(AT_FDCWD, entry, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+}
+#else
+int os_open_nameless(const char *path)
+{
+    (void)path;
+    return -1;
+}
+
+bool os_name_file(int fd, const char *path)
+{
+    (void)fd;
+    (void)path;
+    return false;
+}
+#endif
 
 static bool write_all(int fd, const char *p, size_t n)
 {

@@ -13,11 +13,12 @@ int kv_record_make(const kv *s, const kv_page *p, int written, buf *out);  // ST
 bool kv_record_fits(const kv *s, const uint8_t *record, size_t n, int written);
 int kv_record_read(kv *s, kv_page *p, const uint8_t *record);  // into a fresh page; one that fits
 
-// write.c: a file that appears under its name when it is whole. NULL after setting e.
+// write.c: a file that appears under its name when it is whole. Until then it has none, or where the file system wants one
+// `partial`, which is also its name for the moment before it takes the place of an older file.
 typedef struct kv_writer {
     FILE *f;
     char *path, *partial;
-    bool failed;
+    bool nameless, failed;
 } kv_writer;
 int kv_writer_open(kv_writer *w, const char *path, err *e);
 void kv_writer_add(kv_writer *w, const void *p, size_t n);

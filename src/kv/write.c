@@ -13,7 +13,10 @@ int kv_writer_open(kv_writer *w, const char *path, err *e)
     int fd = -1;
     if (w->path && w->partial) {
         snprintf(w->partial, cap, "%s.%016llx", path, (unsigned long long)os_random_seed());
-        fd = open(w->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        fd = os_open_nameless(w->partial);
+        w->nameless = fd >= 0;
+        if (!w->nameless)
+            fd = open(w->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     }
     w->f = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (w->f)
@@ -32,22 +35,10 @@ void kv_writer_add(kv_writer *w, const void *p, size_t n)
     w->failed = w->failed || fwrite(p, 1, n, w->f) != n;
 }
 
-// A name in a folder is on the disk when the folder is.
-static void sync_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? mem_strndup(MEM_KV, path, MAX(1, (size_t)(slash - path))) : NULL;
-    int fd = open(dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    mem_free(dir);
-}
-
 int kv_writer_close(kv_writer *w, bool sync, err *e)
 {
-    bool ok = !w->failed && fflush(w->f) == 0 && (!sync || fsync(fileno(w->f)) == 0);
+    bool ok = !w->failed && fflush(w->f) == 0 && (!sync || fsync(fileno(w->f)) == 0) &&
+              (!w->nameless || os_name_file(fileno(w->f), w->partial));
     ok = (fclose(w->f) == 0) && ok;
     ok = ok && rename(w->partial, w->path) == 0;
     int rc = ok ? ST_OK
@@ -55,7 +46,7 @@ int kv_writer_close(kv_writer *w, bool sync, err *e)
     if (!ok)
         unlink(w->partial);
     else if (sync)
-        sync_folder(w->path);
+        os_sync_dir_of(w->path);
     mem_free(w->path);
     mem_free(w->partial);
     return rc;
