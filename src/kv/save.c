@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kv/file.h"
 
@@ -146,6 +147,27 @@ static kv_page *page_before(const kv_seq *q, int i)
     return i > 0 ? kv_page_of(q->page[i - 1]) : NULL;
 }
 
+// The page with this key from its file: into the record, when it holds these tokens. What is damaged or of another version
+// is removed, or its name would be taken for good.
+static bool read_page(const kv *s, const char *path, uint64_t key, const int32_t *tokens, buf *record)
+{
+    kv_file_head h;
+    int32_t *held = NULL;
+    FILE *f = fopen(path, "rbe");
+    if (!f)
+        return false;
+    int rc = read_tokens(s, f, path, page_magic, &h, DEV_PAGE, &held, NULL);
+    bool good = !rc && h.length == DEV_PAGE && h.key == key &&
+                memcmp(held, tokens, DEV_PAGE * sizeof *tokens) == 0;
+    if (good)
+        rc = read_record(s, f, path, DEV_PAGE, record, NULL);
+    fclose(f);
+    mem_free(held);
+    if (rc == ST_FORMAT || rc == ST_UNSUPPORTED)
+        unlink(path);
+    return good && !rc;
+}
+
 int kv_seq_save_pages(const kv_seq *q, int from, const char *dir)
 {
     kv_writer w;
@@ -159,8 +181,7 @@ int kv_seq_save_pages(const kv_seq *q, int from, const char *dir)
             break;
         const int32_t *tokens = q->store->token[kv_page_index(q->store, p)];
         page_path(path, sizeof path, dir, p->key);
-        os_file_id id;
-        if (os_get_file_id(path, &id)) {
+        if (read_page(q->store, path, p->key, tokens, &record)) {  // seldom there: it would have been loaded
             os_touch(path);
             continue;
         }
@@ -186,22 +207,10 @@ static bool load_page(kv_seq *q, const int32_t *tokens, const char *dir, buf *re
     kv_page *parent = page_before(q, q->length / DEV_PAGE);
     if (parent && !parent->in_tree)
         return false;
-    kv_file_head h;
-    int32_t *held = NULL;
     char path[4096];
     uint64_t key = kv_tree_key(s, parent, tokens);
     page_path(path, sizeof path, dir, key);
-    FILE *f = fopen(path, "rbe");
-    if (!f)
-        return false;
-    bool good = read_tokens(s, f, path, page_magic, &h, DEV_PAGE, &held, NULL) == ST_OK &&
-                h.length == DEV_PAGE && h.key == key &&
-                memcmp(held, tokens, DEV_PAGE * sizeof *tokens) == 0 &&
-                read_record(s, f, path, DEV_PAGE, record, NULL) == ST_OK &&
-                append_page(q, record, tokens, DEV_PAGE, NULL) == ST_OK;
-    fclose(f);
-    mem_free(held);
-    return good;
+    return read_page(s, path, key, tokens, record) && append_page(q, record, tokens, DEV_PAGE, NULL) == ST_OK;
 }
 
 int kv_seq_load_pages(kv_seq *q, const int32_t *tokens, int n, const char *dir)
