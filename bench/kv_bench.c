@@ -116,6 +116,40 @@ static void raise_all(kv *s, const kv_seq *q, int pages, bool cold, const char *
     tell(what, seconds, pages, 1e-3, "ms");
 }
 
+// What the policy does when a page has become full and a budget leaves all at F16: it measures the page's blocks, looks at what
+// attention all pages had, and finds the price of a byte. Run once in 64 tokens, on the thread that steps.
+static int bench_policy(int pages)
+{
+    double seconds[MOST];
+    kv *s;
+    err e;
+    kv_stats st;
+    kv_options o = {.pages = pages + 1, .root = 1};
+    if (kv_policy_parse(&o.policy, "staged", "100%", &e) || kv_new(&s, &shape, &o, &e))
+        return -1;
+    kv_seq *q = make(s, 1);
+    int32_t tokens[DEV_PAGE] = {0};
+    for (int i = 1; i < pages; i++) {
+        if (!q || kv_seq_reserve(q, DEV_PAGE, NULL))
+            return -1;
+        fill(kv_seq_view(q).pages[i]);
+        for (int k = 0; k <= i; k++)
+            for (int l = 0; l < shape.layers; l++)
+                kv_seq_view(q).pages[k]->mass[l] += draw() >> 12;
+        kv_seq_append(q, tokens, DEV_PAGE);
+        double start = os_seconds();
+        kv_adapt(s, DEV_PAGE);
+        seconds[i - 1] = os_seconds() - start;
+    }
+    kv_get_stats(s, &st);
+    if (st.demotions)
+        return -1;  // it was to measure the cost of none
+    tell("policy, a page full, nothing demoted", seconds + pages / 2, pages - 1 - pages / 2, 1e-3, "ms");
+    kv_seq_free(q);
+    kv_free(s);
+    return 0;
+}
+
 static void bench_guard(kv *s, kv_seq *q, bool cold)
 {
     uint8_t *levels;
@@ -153,6 +187,8 @@ int main(int argc, char **argv)
     printf("%d pages of %.1f MB at F16\n", pages, (double)dev_kv_page_bytes(&shape) / 1e6);
     bench_bookkeeping(s);
     bench_fork(q);
+    if (bench_policy(pages))
+        return 1;
     lower(s, q, pages, "a page to Q4, written to the spill file");
     raise_all(s, q, pages, false, "a page to F16, spill file in memory");
     lower(s, q, pages, "a page to Q4 again");

@@ -56,18 +56,20 @@ bool dev_kv_measure(const dev_kv_shape *s, enum dev_kv_side side, const dev_kv_b
     _Alignas(64) float x[MOST_VALUES];
     const int terms = kern_kv_terms((enum kern_kv_side)side, s->head_dim);
     const double values = (double)s->kv_heads * s->head_dim * DEV_PAGE;
-    kern_kv_loss sum = {0}, one;
+    const kern_table *t = kern_get(KERN_ISA_COUNT);
+    double sums[4] = {0};
     for (size_t h = 0; h < (size_t)s->kv_heads; h++) {
-        load_head(kern_get(KERN_ISA_COUNT), s, side, b, h, x);
-        if (!kern_kv_measure(x, (enum kern_kv_side)side, terms, s->head_dim * DEV_PAGE / terms, &one))
+        kern_kv_loss one;
+        load_head(t, s, side, b, h, x);
+        if (!t->kv_measure(x, (enum kern_kv_side)side, terms, s->head_dim * DEV_PAGE / terms, &one))
             return false;
         for (int i = 0; i < 3; i++)
-            sum.error[i] += one.error[i];
-        sum.whole += one.whole;
+            sums[i] += (double)one.error[i];
+        sums[3] += (double)one.whole;
     }
     for (int i = 0; i < 3; i++)
-        error[i] = (float)(sum.error[i] / values);
-    *whole = (float)(sum.whole / values);
+        error[i] = (float)(sums[i] / values);
+    *whole = (float)(sums[3] / values);
     return true;
 }
 

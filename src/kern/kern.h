@@ -132,12 +132,13 @@ void kern_kv_turn_query(const float *q, int hd, float *turned);  // [hd]
 // high -> two.
 void kern_kv_narrow(const uint8_t *high, int terms, int outs, uint8_t *two);
 // What x[terms][outs] would lose: sums of squared errors at Q8, Q4 and Q2, and the sum of squares that they are measured
-// against, of keys without the mean of each channel, which changes no weight. False as from kv_encode. The same on every
-// machine.
+// against, of keys without the mean of each channel, which changes no weight. False as from kv_encode. The bits are those
+// of scalar C on every instruction set.
 typedef struct kern_kv_loss {
-    double error[3], whole;
+    float error[3], whole;
 } kern_kv_loss;
-bool kern_kv_measure(const float *x, enum kern_kv_side side, int terms, int outs, kern_kv_loss *out);
+typedef bool kern_kv_measure_fn(const float *x, enum kern_kv_side side, int terms, int outs,
+                                kern_kv_loss *out);
 // The values a head stands for, y[terms][outs], keys that are quantized turned: the reference for the kernels.
 void kern_kv_decode(const kern_kv *x, float *y);
 
@@ -201,6 +202,7 @@ typedef struct kern_table {
     // Where kq or vq is quantized. Rows get the same bits in any company and on every instruction set (kv.h).
     kern_attn_fn *attn_kv;
     kern_kv_encode_fn *kv_encode;
+    kern_kv_measure_fn *kv_measure;
     // x[n] -> q[n], d, sum as in kern_act; n a multiple of 32 (or 256).
     void (*quantize_q8_32)(const float *x, int n, int8_t *q, float *d, int16_t *sum);
     void (*quantize_q8_256)(const float *x, int n, int8_t *q, float *d, int16_t *sum);

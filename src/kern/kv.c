@@ -28,14 +28,33 @@ static void butterfly(float *x, int rows, int width, int apart)
     }
 }
 
+// The same for distances `apart` and 2 * apart of rows of a page at once, so that the values are read half as often.
+static void two_butterflies(float *x, int rows, int apart)
+{
+    for (int i = 0; i < rows; i += 4 * apart) {
+        float *a = x + (size_t)i * KERN_PAGE, *b = a + apart * KERN_PAGE, *c = b + apart * KERN_PAGE,
+              *d = c + apart * KERN_PAGE;
+        for (int j = 0; j < apart * KERN_PAGE; j++) {
+            const float ab = a[j] + b[j], a_b = a[j] - b[j], cd = c[j] + d[j], c_d = c[j] - d[j];
+            a[j] = ab + cd;
+            b[j] = a_b + c_d;
+            c[j] = ab - cd;
+            d[j] = a_b - c_d;
+        }
+    }
+}
+
 void kern_kv_turn_keys(float *x, int hd)
 {
     const int block = hd & -hd;
     const float scale = 1.0f / (float)root_of(block);
-    for (int apart = 1; apart < block; apart *= 2)
-        butterfly(x, hd, KERN_PAGE, apart);
     for (int i = 0; i < hd * KERN_PAGE; i++)
         x[i] *= scale;
+    int apart = 1;
+    for (; apart * 2 < block; apart *= 4)
+        two_butterflies(x, hd, apart);
+    if (apart < block)
+        butterfly(x, hd, KERN_PAGE, apart);
 }
 
 void kern_kv_turn_query(const float *q, int hd, float *turned)
@@ -95,59 +114,51 @@ bool kern_kv_encode_scalar(const float *x, int terms, int outs, uint8_t *high, u
     return true;
 }
 
-enum { LANES = 16 };  // that sums run in, whatever the width of registers
+// Sums of a head in 16 lanes whatever the width of registers, so that every instruction set gets the same bits.
+typedef struct losses {
+    float error[3][KERN_KV_LANES], whole[KERN_KV_LANES];
+} losses;
 
-static double sum_lanes(const float *x)
+// Adds what one term loses: squares of what lies between a value and the middles of its cells. Gives the sum of its values.
+static float add_errors(const float *x, int outs, float min, float step, float inverse, losses *all)
 {
-    double sum = 0;
-    for (int i = 0; i < LANES; i++)
-        sum += (double)x[i];
-    return sum;
-}
-
-// Adds what one term loses: squares of what lies between a value and the middles of its cells.
-static void add_loss(const float *x, int outs, float min, float step, kern_kv_loss *loss)
-{
-    float lanes[3][LANES] = {{0}};
-    const float inverse = step > 0 ? 1.0f / step : 0.0f;
-    for (int n = 0; n < outs; n += LANES)
-        for (int i = 0; i < LANES; i++) {
+    float sum[KERN_KV_LANES] = {0};
+    for (int n = 0; n < outs; n += KERN_KV_LANES)
+        for (int i = 0; i < KERN_KV_LANES; i++) {
             const float v = x[n + i] - min;
             int code = (int)(v * inverse);
             code = code < KERN_KV_CELLS ? code : KERN_KV_CELLS - 1;
             const float q8 = v - step * ((float)code + 0.5f), q4 = v - step * ((float)(code & ~15) + 8.0f),
                         q2 = v - step * ((float)(code & ~63) + 32.0f);
-            lanes[0][i] += q8 * q8;
-            lanes[1][i] += q4 * q4;
-            lanes[2][i] += q2 * q2;
-        }
-    for (int i = 0; i < 3; i++)
-        loss->error[i] += sum_lanes(lanes[i]);
-}
-
-static double sum_of_squares(const float *x, int outs, bool around_mean)
-{
-    float sum[LANES] = {0}, squares[LANES] = {0};
-    for (int n = 0; n < outs; n += LANES)
-        for (int i = 0; i < LANES; i++)
+            all->error[0][i] += q8 * q8;
+            all->error[1][i] += q4 * q4;
+            all->error[2][i] += q2 * q2;
             sum[i] += x[n + i];
-    const float mean = around_mean ? (float)(sum_lanes(sum) / outs) : 0.0f;
-    for (int n = 0; n < outs; n += LANES)
-        for (int i = 0; i < LANES; i++)
-            squares[i] += (x[n + i] - mean) * (x[n + i] - mean);
-    return sum_lanes(squares);
+        }
+    return kern_kv_sum16(sum);
 }
 
-bool kern_kv_measure(const float *x, enum kern_kv_side side, int terms, int outs, kern_kv_loss *out)
+static void add_squares(const float *x, int outs, float mean, losses *all)
 {
-    *out = (kern_kv_loss){0};
+    for (int n = 0; n < outs; n += KERN_KV_LANES)
+        for (int i = 0; i < KERN_KV_LANES; i++)
+            all->whole[i] += (x[n + i] - mean) * (x[n + i] - mean);
+}
+
+bool kern_kv_measure_scalar(const float *x, enum kern_kv_side side, int terms, int outs, kern_kv_loss *out)
+{
+    losses all = {0};
     for (int r = 0; r < terms; r++, x += outs) {
         uint16_t min, step;
         if (!scale_of(x, outs, &min, &step))
             return false;
-        add_loss(x, outs, quant_f16_to_f32(min), quant_f16_to_f32(step), out);
-        out->whole += sum_of_squares(x, outs, side == KERN_KV_K);
+        const float sum = add_errors(x, outs, quant_f16_to_f32(min), quant_f16_to_f32(step),
+                                     kern_kv_inverse(step), &all);
+        add_squares(x, outs, side == KERN_KV_K ? sum / (float)outs : 0.0f, &all);
     }
+    *out = (kern_kv_loss){.whole = kern_kv_sum16(all.whole)};
+    for (int i = 0; i < 3; i++)
+        out->error[i] = kern_kv_sum16(all.error[i]);
     return true;
 }
 

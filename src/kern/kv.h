@@ -89,6 +89,7 @@ KERN_INLINE float kern_kv_scale(float *top)
     return inverse;
 }
 
+enum { KERN_KV_LANES = 16 };  // that sums run in, whatever the width of registers
 // Half of a register on the other, until one value is left.
 KERN_INLINE float kern_kv_sum16(float *x)
 {
@@ -117,5 +118,6 @@ void kern_kv_attend(const kern_attn *a, const kern_kv_steps *steps);
 void kern_kv_attn_scalar(const kern_attn *a);
 bool kern_kv_encode_scalar(const float *x, int terms, int outs, uint8_t *high, uint8_t *low,
                            uint16_t *scales);
+kern_kv_measure_fn kern_kv_measure_scalar;
 
 #endif

@@ -181,6 +181,7 @@ void kern_fill_scalar_ops(kern_table *t)
     t->attn_f16 = attn_f16;
     t->attn_kv = kern_kv_attn_scalar;
     t->kv_encode = kern_kv_encode_scalar;
+    t->kv_measure = kern_kv_measure_scalar;
     t->quantize_q8_32 = quantize_q8_32;
     t->quantize_q8_256 = quantize_q8_256;
     t->rms_norm = rms_norm;

@@ -106,6 +106,41 @@ static void errors_stay_within_half_a_cell(void **state)
         }
 }
 
+// What is measured of a head is what its decoded values are off by.
+static void losses_are_those_of_decoded_values(void **state)
+{
+    (void)state;
+    static float y[MOST];
+    for (int i = 0; i < 2 * HEADS; i++) {
+        const enum kern_kv_side side = i % 2 ? KERN_KV_K : KERN_KV_V;
+        head h = head_new(side, heads[i / 2]);
+        const float *x = h.x.p;
+        kern_kv_loss loss;
+        double whole = 0;
+        fill(&h);
+        assert_true(encode(kern_get_exactly(KERN_SCALAR), &h));
+        kern_kv_narrow(h.high.p, h.terms, h.outs, h.two.p);
+        assert_true(kern_get_exactly(KERN_SCALAR)->kv_measure(x, side, h.terms, h.outs, &loss));
+        for (int level = KERN_KV_Q8; level <= KERN_KV_Q2; level++) {
+            double sum = 0;
+            kern_kv v = at_level(&h, (enum kern_kv_level)level);
+            kern_kv_decode(&v, y);
+            for (int j = 0; j < h.terms * h.outs; j++)
+                sum += (double)(y[j] - x[j]) * (double)(y[j] - x[j]);
+            assert_true(fabs((double)loss.error[level - KERN_KV_Q8] - sum) <= 1e-3 * sum);
+        }
+        for (int r = 0; r < h.terms; r++) {
+            double mean = 0;
+            for (int n = 0; side == KERN_KV_K && n < h.outs; n++)
+                mean += (double)x[r * h.outs + n] / h.outs;
+            for (int n = 0; n < h.outs; n++)
+                whole += ((double)x[r * h.outs + n] - mean) * ((double)x[r * h.outs + n] - mean);
+        }
+        assert_true(fabs((double)loss.whole - whole) <= 1e-3 * whole);
+        head_free(&h);
+    }
+}
+
 // The cell a value fell into at one level lies inside its cell at the next.
 static void levels_are_nested(void **state)
 {
@@ -164,6 +199,8 @@ static void refuse(const kern_table *t)
         assert_true(encode(t, &h));
         ((uint16_t *)h.f16.p)[rnd_int(h.terms * h.outs)] = bad[i % 4];
         assert_false(encode(t, &h));
+        kern_kv_loss loss;
+        assert_false(t->kv_measure(h.x.p, i % 2 ? KERN_KV_K : KERN_KV_V, h.terms, h.outs, &loss));
         head_free(&h);
     }
 }
@@ -190,6 +227,10 @@ static void compare_encoding(const kern_table *t)
         memset(b.high.p, 0xa5, kern_kv_code_bytes(hd, 4));
         assert_true(t->kv_encode(b.x.p, b.terms, b.outs, b.high.p, NULL, b.scales.p));
         assert_memory_equal(a.high.p, b.high.p, kern_kv_code_bytes(hd, 4));
+        kern_kv_loss want, got;
+        assert_true(kern_get_exactly(KERN_SCALAR)->kv_measure(a.x.p, side, a.terms, a.outs, &want));
+        assert_true(t->kv_measure(b.x.p, side, b.terms, b.outs, &got));
+        assert_memory_equal(&want, &got, sizeof want);
         head_free(&a);
         head_free(&b);
     }
@@ -288,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_stay_within_half_a_cell),
+        cmocka_unit_test(losses_are_those_of_decoded_values),
         cmocka_unit_test(levels_are_nested),
         cmocka_unit_test(constant_terms_are_exact),
         cmocka_unit_test(values_off_every_grid_are_refused),

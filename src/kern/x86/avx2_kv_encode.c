@@ -1,5 +1,5 @@
-// Encoding KV in fewer bits, AVX2: kv.c has the steps. Codes of four terms become the bytes of 32-bit lanes, one a out,
-// which is how a group lies in memory.
+// Encoding KV in fewer bits, AVX2, and measuring what that loses: kv.c has the steps. Codes of four terms become the bytes
+// of 32-bit lanes, one a out, which is how a group lies in memory.
 #include "kern/kv.h"
 #include "kern/x86/avx2.h"
 #include "kern/x86/math_avx2.h"
@@ -74,7 +74,76 @@ static bool encode(const float *x, int terms, int outs, uint8_t *high, uint8_t *
     return true;
 }
 
+// ---- What it would lose --------------------------------------------------------------------------------------------
+typedef struct losses {
+    __m256 error[3][2], whole[2];  // 16 lanes each
+} losses;
+
+// In the order of kern_kv_sum16.
+KERN_INLINE float sum16(__m256 a, __m256 b)
+{
+    a = _mm256_add_ps(a, b);
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+// Adds the square of what lies between v and the middle of a cell: `mask` keeps the bits of a code at the level, `half` is half
+// a cell of it.
+KERN_INLINE __m256 add_error(__m256 sum, __m256 v, __m256i code, int mask, float half, __m256 step)
+{
+    const __m256 cell = _mm256_cvtepi32_ps(_mm256_and_si256(code, _mm256_set1_epi32(mask)));
+    const __m256 d = _mm256_sub_ps(v, _mm256_mul_ps(step, _mm256_add_ps(cell, _mm256_set1_ps(half))));
+    return _mm256_add_ps(sum, _mm256_mul_ps(d, d));
+}
+
+KERN_INLINE float add_errors(const float *x, int outs, float min, float step, float inverse, losses *all)
+{
+    const __m256 steps = _mm256_set1_ps(step);
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (int n = 0; n < outs; n += KERN_KV_LANES)
+        KERN_UNROLL
+    for (int i = 0; i < 2; i++) {
+        const __m256 at = _mm256_loadu_ps(x + n + 8 * i), v = _mm256_sub_ps(at, _mm256_set1_ps(min));
+        const __m256i code = _mm256_min_epi32(_mm256_cvttps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(inverse))),
+                                              _mm256_set1_epi32(KERN_KV_CELLS - 1));
+        all->error[0][i] = add_error(all->error[0][i], v, code, ~0, 0.5f, steps);
+        all->error[1][i] = add_error(all->error[1][i], v, code, ~15, 8.0f, steps);
+        all->error[2][i] = add_error(all->error[2][i], v, code, ~63, 32.0f, steps);
+        sum[i] = _mm256_add_ps(sum[i], at);
+    }
+    return sum16(sum[0], sum[1]);
+}
+
+KERN_INLINE void add_squares(const float *x, int outs, float mean, losses *all)
+{
+    for (int n = 0; n < outs; n += KERN_KV_LANES)
+        KERN_UNROLL
+    for (int i = 0; i < 2; i++) {
+        const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + n + 8 * i), _mm256_set1_ps(mean));
+        all->whole[i] = _mm256_add_ps(all->whole[i], _mm256_mul_ps(d, d));
+    }
+}
+
+static bool measure(const float *x, enum kern_kv_side side, int terms, int outs, kern_kv_loss *out)
+{
+    losses all = {0};
+    for (int r = 0; r < terms; r++, x += outs) {
+        uint16_t min, step;
+        grid g;
+        if (!grid_of(x, outs, &min, &step, &g))
+            return false;
+        const float sum = add_errors(x, outs, g.min, quant_f16_to_f32(step), g.inverse, &all);
+        add_squares(x, outs, side == KERN_KV_K ? sum / (float)outs : 0.0f, &all);
+    }
+    *out = (kern_kv_loss){.whole = sum16(all.whole[0], all.whole[1])};
+    for (int i = 0; i < 3; i++)
+        out->error[i] = sum16(all.error[i][0], all.error[i][1]);
+    return true;
+}
+
 void kern_avx2_fill_kv_encode(kern_table *t)
 {
     t->kv_encode = encode;
+    t->kv_measure = measure;
 }
