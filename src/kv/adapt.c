@@ -1,9 +1,9 @@
 // Moving blocks to the level they should have, a few a step.
 #include "kv/policy.h"
 
-// New tokens by which the blocks of one page have been moved: pages become full every DEV_PAGE tokens, so that the
-// work keeps up at twice the pace.
-enum { TOKENS_A_PAGE = DEV_PAGE / 2 };
+// New tokens by which as many blocks have been moved as a page has. A page that becomes full where a budget ends makes room
+// by what several others drop.
+enum { TOKENS_A_PAGE = DEV_PAGE / 16 };
 
 static bool is_staged(const kv *s)
 {
@@ -54,7 +54,7 @@ static bool move_next(kv *s, enum kv_mode mode)
     if (skip || ++s->at_layer == s->shape.layers) {
         s->at_layer = 0;
         s->at_left--;
-        s->at_page = s->at_page + 1 < s->fresh ? s->at_page + 1 : 0;
+        s->at_page = s->at_page + 1 < s->at_end ? s->at_page + 1 : 0;
     }
     return true;
 }
@@ -70,25 +70,36 @@ static void evict_over_budget(kv *s)
             ;
 }
 
+// Whether a sequence has other full pages than when the policy looked at it.
+static bool is_due(const kv *s)
+{
+    bool due = s->due;
+    for (const kv_seq *q = s->seqs; q && !due; q = q->next)
+        due = (q->length - q->doubt) / DEV_PAGE != q->passed;
+    return due;
+}
+
 void kv_adapt(kv *s, int tokens)
 {
-    if ((!s->due && s->at_left == 0) || !(s->changed || is_staged(s)))
+    const bool due = is_due(s);
+    if ((!due && s->at_left == 0) || !(s->changed || is_staged(s)))
         return;
-    if (s->due) {
+    if (due) {
         evict_over_budget(s);
         kv_policy_pass(s);
         s->due = false;
         s->spill.full = false;  // tried again, once a pass
-        s->at_left = s->fresh;
+        s->at_left = s->at_end = s->fresh;
+        s->at_layer = 0;  // where moving was cut short, all of that page
+        s->carried = 0;
     }
     const enum kv_mode mode = mode_of(s);
     const double page = 2.0 * s->shape.layers;
     uint64_t before = s->demotions + s->promotions;
-    s->carried = tokens < 0 ? 1e18 : MIN(s->carried, page) + page * tokens / TOKENS_A_PAGE;
+    s->carried = tokens < 0 ? 1e18 : s->carried + page * tokens / TOKENS_A_PAGE;
     while (s->carried > 0 && move_next(s, mode))
         ;
     s->changed = s->changed && s->at_left > 0;
-    s->carried = MAX(-page, MIN(s->carried, page));
     if (s->demotions + s->promotions != before)
         for (int k = 0; k < DEV_KV_PLANES; k++)
             kv_slots_trim(&s->plane[k]);

@@ -42,13 +42,13 @@ static int pinned_pages(const kv_policy *o, int tokens)
 {
     const int pages = (tokens + DEV_PAGE - 1) / DEV_PAGE, full = tokens / DEV_PAGE;
     const int first = o->kind == KV_UNIFORM ? 0 : MIN(1, full);
-    const int open = MAX(first, (tokens - MAX(o->recent, DEV_PAGE)) / DEV_PAGE);
+    const int open = MAX(first, (tokens - o->recent) / DEV_PAGE);
     return pages - (open - first);
 }
 
 // What the open pages of all sequences may take, and the mean bits of their values.
 static kv_needs open_pages(const dev_kv_shape *s, const kv_policy *o, int64_t pages, int64_t pinned,
-                           int sequences, int64_t all, size_t huge)
+                           int sequences, int tokens, int64_t all, size_t huge)
 {
     const int64_t blocks = pages * s->layers;  // of one side
     const double page = 2.0 * s->layers * (double)level_bytes(s, DEV_KV_F16), f16 = (double)pages * page;
@@ -65,10 +65,14 @@ static kv_needs open_pages(const dev_kv_shape *s, const kv_policy *o, int64_t pa
     if (o->kind == KV_WINDOW && o->window > 0)
         part = (double)sequences * ((o->window + DEV_PAGE - 1) / DEV_PAGE) / (double)MAX(1, pages);
     if (o->kind != KV_F16 && pages > 0 && (o->budget_part > 0 || o->budget_bytes > 0)) {
-        double budget = o->budget_part > 0 ? (f16 + (double)pinned * page) * (double)o->budget_part : f16;
+        const double least = o->kind == KV_FIT ? (double)sequences * (o->least / DEV_PAGE) : 0;
+        double counted = MAX((double)(pages + pinned), least) * page;
+        double budget = o->budget_part > 0 ? counted * (double)o->budget_part : f16;
         if (o->budget_bytes > 0)
             budget = MIN(budget, (double)o->budget_bytes);
-        part = (budget - (double)pinned * page) / f16;  // what is pinned comes off the budget
+        // What is pinned comes off the budget, and the page that comes next.
+        const double next = tokens % DEV_PAGE ? 0 : sequences;
+        part = (budget - ((double)pinned + next) * page) / f16;
     }
     part = MAX(0, MIN(part, 1));
     return (kv_needs){blocks_bytes(s, DEV_KV_F16, (int64_t)ceil((double)blocks * 2 * part), all, huge),
@@ -81,7 +85,7 @@ kv_needs kv_count(const dev_kv_shape *s, const kv_policy *o, int pages, int sequ
     const int64_t written = (tokens + DEV_PAGE - 1) / DEV_PAGE * (int64_t)sequences;
     const int64_t pinned = o->kind == KV_F16 ? written : (int64_t)pinned_pages(o, tokens) * sequences;
     const int64_t all = (int64_t)pages * s->layers * 2;
-    kv_needs open = open_pages(s, o, written - pinned, pinned, sequences, all, huge);
+    kv_needs open = open_pages(s, o, written - pinned, pinned, sequences, tokens, all, huge);
     kv_needs out = {.bits = written > pinned ? open.bits : 16};
     out.bytes = open.bytes + blocks_bytes(s, DEV_KV_F16, pinned * s->layers * 2, all, huge);
     // Beside the planes (kv_new): what is known of each page and of each of its blocks.

@@ -20,8 +20,8 @@ bool kv_seq_guard_due(kv_seq *q, int last)
     const kv_policy *o = &q->policy;
     if (o->kind == KV_F16 || o->guard == 0 || q->length - q->checked < o->guard)
         return false;
-    // The last tokens lie in one page: writing them anew copies no more than that.
-    if (q->length < last || (q->length - 1) % DEV_PAGE + 1 < last)
+    // The last tokens lie in the page that is written, which is at F16: running them again changes no other.
+    if (q->length % DEV_PAGE < last)
         return false;
     q->checked = q->length;
     for (int i = 0; i < written_pages(q); i++)

@@ -41,13 +41,14 @@ typedef struct kv_policy {
     int age_limit;  // tokens after which a page is Q8 at most
     // KV_FIT: how much an error in K weighs against the same error in V, and how importance weighs.
     float key_weight, power;
-    int recent;  // newest tokens that stay F16, at least DEV_PAGE
+    int recent;  // newest tokens that stay F16, beside the page that is being written
     // The guard (engine/guard.c): tokens between two checks, 0: none; the divergence it bears. KV_EXACT only.
     int guard;
     float guard_bound;
     // Budget: bytes of all sequences together, or a part of what F16 takes; 0: none.
     uint64_t budget_bytes;
     float budget_part;
+    int least;  // KV_FIT: tokens that a part counts where a sequence has fewer: what is short is small, and stays fine
 } kv_policy;
 kv_policy kv_policy_default(enum kv_kind kind);
 // "f16", "uniform:q8", "window:1024", "h2o", "staged", "staged-rule", each with ",name=value" for a field: see
@@ -85,6 +86,9 @@ int kv_set_policy(kv *s, const kv_policy *policy, err *e);
 int kv_seq_reserve(kv_seq *q, int n, err *e);
 // These n tokens are written; n at most what was reserved. Full pages join the prefix tree.
 void kv_seq_append(kv_seq *q, const int32_t *tokens, int n);
+// The newest n tokens may be taken back by kv_seq_truncate, as guesses are: pages with them stay F16 until the next
+// kv_seq_append or kv_seq_truncate.
+void kv_seq_doubt(kv_seq *q, int n);
 // Appends the pages that the prefix tree has of tokens[n], whole pages only and only after whole pages. The number of
 // tokens appended, which need not be run; ST_NOMEM.
 int kv_seq_match(kv_seq *q, const int32_t *tokens, int n, err *e);

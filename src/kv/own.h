@@ -138,10 +138,10 @@ struct kv {
     kv_whole (*whole)[2];   // [layers][2]
     uint64_t clock;         // tokens appended, to all sequences
     uint32_t pass;          // of the policy over the pages
-    bool due;               // a page has become full since the last pass
+    bool due;               // a pass is to be made whether a page has become full or not
     bool changed;           // a sequence got another policy, perhaps F16
     int at_page, at_layer;  // where moving blocks stands
-    int at_left;            // pages left to look at
+    int at_left, at_end;    // pages left to look at; of pages [0, at_end), which were there at the pass
     double carried;         // blocks that may still be moved for the tokens run so far
     kv_slots plane[DEV_KV_PLANES];
     // The prefix tree:
@@ -158,6 +158,9 @@ struct kv_seq {
     kv_policy policy;
     int length;
     int checked;  // length when the guard last looked
+    int doubt;    // newest tokens that may be taken back
+    int looked;   // length when the policy last looked at its attention
+    int passed;   // full pages when the policy last looked, less those that are in doubt
     int n_pages, cap_pages;
     dev_kv_page **page;  // [cap_pages]
 };

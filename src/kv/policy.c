@@ -15,25 +15,38 @@ static void wish_page(const kv_plan *v, int i, enum dev_kv_level k, enum dev_kv_
 }
 
 // ---- What attention the pages had ----------------------------------------------------------------------------------
+// Queries since the last look that saw page i whole: of a page that has become full since, only those behind it. Of the newest
+// page about half of its own.
+static double queries_of(const kv_plan *v, int i)
+{
+    return MAX(DEV_PAGE / 2, v->q->length - MAX(v->q->looked, (i + 1) * DEV_PAGE));
+}
+
+// What page i has received a query since the last look.
+static double received(const kv_plan *v, int i, int layer)
+{
+    const uint64_t mass = kv_plan_page(v, i)->at.mass[layer];
+    return (double)(mass - kv_plan_heat(v, i, layer)->seen) / queries_of(v, i);
+}
+
 // Takes up what has been received since the last look. Part of the whole, so that a layer that looks at its first
 // page alone asks for little elsewhere.
 static void look(const kv_plan *v, int layer)
 {
-    enum { REMEMBER = 4 };  // looks that a running mean goes over
+    enum { REMEMBER = 2 };  // looks that a running mean goes over
     double sum = 0;
     for (int i = 0; i < v->written; i++)
-        sum += (double)(kv_plan_page(v, i)->at.mass[layer] - kv_plan_heat(v, i, layer)->seen);
+        sum += received(v, i, layer);
     if (sum <= 0)
         return;
     for (int i = 0; i < v->written; i++) {
         kv_heat *h = kv_plan_heat(v, i, layer);
-        uint64_t mass = kv_plan_page(v, i)->at.mass[layer];
-        float share = (float)((double)(mass - h->seen) / sum);
+        float share = (float)(received(v, i, layer) / sum);
         float often = share * (float)v->written > 1 ? 1 : 0;
         float part = h->looked ? 1.0f / REMEMBER : 1;
         h->share += (share - h->share) * part;
         h->frequency += (often - h->frequency) * part;
-        h->seen = mass;
+        h->seen = kv_plan_page(v, i)->at.mass[layer];
         h->looked = true;
     }
 }
@@ -134,25 +147,28 @@ static bool is_measured(const kv_policy *o)
 static void find_budget(kv_plan *v, double all_f16, double all_bytes)
 {
     const double page = (double)dev_kv_page_bytes(&v->s->shape), f16 = v->written * page;
+    const int full = v->q->length / DEV_PAGE;  // a page more is written until the next pass
     double budget = INFINITY;
     if (v->o->budget_part > 0)
-        budget = f16 * (double)v->o->budget_part;
+        budget = MAX((full + 1) * page, v->o->kind == KV_FIT ? v->o->least / DEV_PAGE * page : 0) *
+                 (double)v->o->budget_part;
     if (v->o->budget_bytes > 0)
         budget = MIN(budget, (double)v->o->budget_bytes * f16 / all_f16);
     v->pressure = all_bytes * f16 / all_f16 / budget;
-    v->budget = MAX(0, budget - (v->first + v->written - v->pinned) * page);
+    v->budget = MAX(0, budget - (v->first + full + 1 - v->pinned) * page);
 }
 
-static void plan_seq(kv *s, const kv_seq *q, double all_f16, double all_bytes)
+static void plan_seq(kv *s, kv_seq *q, double all_f16, double all_bytes)
 {
     kv_plan v = {.s = s, .q = q, .o = &q->policy, .written = (q->length + DEV_PAGE - 1) / DEV_PAGE};
     const int full = q->length / DEV_PAGE;
+    q->passed = (q->length - q->doubt) / DEV_PAGE;
     v.first = v.o->kind == KV_UNIFORM || v.o->kind == KV_FIT ? 0 : MIN(1, full);
-    // The newest tokens may be taken back (what was guessed, a turn that is asked again) and written anew.
-    v.pinned = MAX(v.first, (q->length - MAX(v.o->recent, DEV_PAGE)) / DEV_PAGE);
+    v.pinned = MAX(v.first, (q->length - MAX(v.o->recent, q->doubt)) / DEV_PAGE);
     if (is_measured(v.o))
         for (int l = 0; l < s->shape.layers; l++)
             look(&v, l);
+    q->looked = q->length;
     for (int i = 0; i < v.written; i++)
         if (kv_plan_page(&v, i)->seen != s->pass) {  // the first sequence to look at it in this pass
             kv_plan_page(&v, i)->seen = s->pass;
@@ -184,7 +200,7 @@ void kv_policy_pass(kv *s)
     s->pass++;
     for (const kv_seq *q = s->seqs; q; q = q->next)
         f16 += (q->length + DEV_PAGE - 1) / DEV_PAGE * (double)dev_kv_page_bytes(&s->shape);
-    for (const kv_seq *q = s->seqs; q; q = q->next)
+    for (kv_seq *q = s->seqs; q; q = q->next)
         if (q->length > 0)
             plan_seq(s, q, f16, bytes);
 }

@@ -21,9 +21,10 @@ kv_policy kv_policy_default(enum kv_kind kind)
         .q4_importance = 0.5f,
         .q8_importance = 0.7f,
         .age_limit = 1024,
-        .key_weight = 1,
+        .key_weight = 2,
         .power = 1,
-        .recent = DEV_PAGE,
+        .recent = kind == KV_FIT || kind == KV_UNIFORM ? 0 : DEV_PAGE,
+        .least = 2048,
         .guard_bound = 0.1f,
     };
     return p;
@@ -52,7 +53,7 @@ static const field fields[] = {
     {"k", LEVEL, AT(level[DEV_KV_K]), 0, 0},
     {"v", LEVEL, AT(level[DEV_KV_V]), 0, 0},
     {"window", WHOLE, AT(window), 1, 1 << 28},
-    {"recent", WHOLE, AT(recent), DEV_PAGE, 1 << 28},
+    {"recent", WHOLE, AT(recent), 0, 1 << 28},
     {"attention", NUMBER, AT(attention), 0, 100},
     {"frequency", NUMBER, AT(frequency), 0, 100},
     {"age", NUMBER, AT(age), 0, 100},
@@ -62,6 +63,7 @@ static const field fields[] = {
     {"q4-importance", NUMBER, AT(q4_importance), 0, 1000},
     {"q8-importance", NUMBER, AT(q8_importance), 0, 1000},
     {"age-limit", WHOLE, AT(age_limit), 0, 1 << 28},
+    {"least", WHOLE, AT(least), 0, 1 << 28},
     {"key", NUMBER, AT(key_weight), 0.001, 1000},
     {"power", NUMBER, AT(power), 0, 4},
     {"guard", WHOLE, AT(guard), 0, 1 << 28},
@@ -121,7 +123,7 @@ static int set_field(kv_policy *p, const char *text, size_t n, err *e)
     return bad(
         e, text, n,
         "mode, k, v, window, recent, attention, frequency, age, absent-pressure, absent-importance, "
-        "q4-pressure, q4-importance, q8-importance, age-limit, key, power, guard, guard-kl, each with =VALUE");
+        "q4-pressure, q4-importance, q8-importance, age-limit, least, key, power, guard, guard-kl, each with =VALUE");
 }
 
 // What stands after the colon: the level of "uniform:q4", the tokens of "window:512".

@@ -58,6 +58,8 @@ int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
     f->length = q->length;
     f->policy = q->policy;
     f->checked = q->checked;
+    f->passed = q->passed;
+    f->looked = q->looked;
     f->n_pages = written;
     for (int i = 0; i < written; i++) {
         f->page[i] = q->page[i];
@@ -71,18 +73,29 @@ int kv_seq_length(const kv_seq *q)
     return q->length;
 }
 
+// A page that is cut into comes back to F16, and stays: it may be written on.
+static int cut_page(kv *s, kv_page *p)
+{
+    int rc = kv_page_restore(s, p, NULL);
+    for (int b = 0; !rc && b < 2 * s->shape.layers; b++)
+        kv_state_of(s, p, b / 2, b % 2)->want = DEV_KV_F16;
+    return rc;
+}
+
 int kv_seq_truncate(kv_seq *q, int length)
 {
     if (length >= q->length && length > 0)
         return q->length;
-    if (length % DEV_PAGE && kv_page_restore(q->store, kv_page_of(q->page[length / DEV_PAGE]), NULL))
+    if (length % DEV_PAGE && cut_page(q->store, kv_page_of(q->page[length / DEV_PAGE])))
         length -= length % DEV_PAGE;
     int keep = (length + DEV_PAGE - 1) / DEV_PAGE;
-    q->store->due = true;  // other pages are the newest now
     while (q->n_pages > keep)
         kv_page_unref(q->store, kv_page_of(q->page[--q->n_pages]));
     q->length = length;
     q->checked = MIN(q->checked, length);
+    q->doubt = 0;
+    q->passed = MIN(q->passed, length / DEV_PAGE);
+    q->looked = MIN(q->looked, length);
     return length;
 }
 
@@ -184,7 +197,6 @@ static void offer(kv_seq *q, int i)
     kv_page *p = kv_page_of(q->page[i]);
     p->full = true;
     p->born = s->clock;
-    s->due = true;
     if (p->root != s->root)
         return;
     kv_page *same = kv_tree_child(s, page_before(q, i), s->token[kv_page_index(s, p)]);
@@ -202,6 +214,7 @@ static void offer(kv_seq *q, int i)
 void kv_seq_append(kv_seq *q, const int32_t *tokens, int n)
 {
     kv *s = q->store;
+    q->doubt = 0;
     for (int i = 0; i < n; i++) {
         int at = q->length / DEV_PAGE, slot = q->length % DEV_PAGE;
         kv_page *p = kv_page_of(q->page[at]);
@@ -215,6 +228,11 @@ void kv_seq_append(kv_seq *q, const int32_t *tokens, int n)
         if (slot == DEV_PAGE - 1)
             offer(q, at);
     }
+}
+
+void kv_seq_doubt(kv_seq *q, int n)
+{
+    q->doubt = MIN(n, q->length);
 }
 
 int kv_seq_match(kv_seq *q, const int32_t *tokens, int n, err *e)

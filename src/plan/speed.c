@@ -141,7 +141,7 @@ static void set_levels(stride *s, int n)
     const kv_policy *o = &s->u->kv;
     const int pages = s->u->sequences * ((s->u->context + DEV_PAGE - 1) / DEV_PAGE + 1);
     const double bits = kv_count(&s->m->kv, o, pages, 1, MAX(1, n), s->u->huge).bits;
-    const int recent = MIN(n, MAX(o->recent, DEV_PAGE) + DEV_PAGE / 2);
+    const int recent = MIN(n, o->recent + DEV_PAGE / 2);
     s->level = bits > 12 ? DEV_KV_F16 : bits > 6 ? DEV_KV_Q8 : bits > 3 ? DEV_KV_Q4 : DEV_KV_Q2;
     s->coarse = s->level == DEV_KV_F16 || n == 0 ? 0 : (double)(n - recent) / n;
 }

@@ -47,11 +47,8 @@ static double log_sum(const float *x, int n, float top)
     return (double)top + log(sum);
 }
 
-static void compare(void *ctx, size_t i, const float *q)
+double compare_logits(const float *p, const float *q, int n, int32_t next, compare_sums *s)
 {
-    const turn *t = ctx;
-    int n = t->vocabulary, next = t->next[i];
-    const float *p = t->base + i * (size_t)n;
     int best_p = likeliest(p, n), best_q = likeliest(q, n);
     double lp = log_sum(p, n, p[best_p]), lq = log_sum(q, n, q[best_q]), kl = 0;
     for (int k = 0; k < n; k++) {
@@ -59,7 +56,6 @@ static void compare(void *ctx, size_t i, const float *q)
         kl += exp(a) * (a - b);
     }
     double nll_base = lp - (double)p[next], nll = lq - (double)q[next], worse = nll - nll_base;
-    compare_sums *s = t->sums;
     s->n++;
     s->agree += best_p == best_q;
     s->nll += nll;
@@ -68,6 +64,13 @@ static void compare(void *ctx, size_t i, const float *q)
     s->worse_squares += worse * worse;
     s->kl += kl;
     s->kl_squares += kl * kl;
+    return kl;
+}
+
+static void compare(void *ctx, size_t i, const float *q)
+{
+    const turn *t = ctx;
+    compare_logits(t->base + i * (size_t)t->vocabulary, q, t->vocabulary, t->next[i], t->sums);
 }
 
 int compare_window(irori_session *base, irori_session *s, const int32_t *ids, size_t ctx, int vocabulary,

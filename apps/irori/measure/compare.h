@@ -17,6 +17,9 @@ typedef struct compare_sums {
 double compare_mean(double sum, size_t n);
 double compare_error(double sum, double squares, size_t n);
 
+// Adds one prediction: logits of n tokens by the base (p) and by the model (q), and the token that followed. Its KL.
+double compare_logits(const float *p, const float *q, int n, int32_t next, compare_sums *sums);
+
 // Runs a window of ctx tokens through both sessions, from empty, and adds what they predict at positions ctx / 2 .. ctx - 2,
 // which are those that eval ppl scores.
 int compare_window(irori_session *base, irori_session *s, const int32_t *ids, size_t ctx, int vocabulary,

@@ -8,238 +8,209 @@
 #include <string.h>
 
 #include "cli.h"
+#include "measure/compare.h"
 #include "measure/eval_kv.h"
+#include "measure/stats.h"
 #include "put.h"
 
-enum { MOST_DECODED = 128, CHUNK = 16, LEAST_CONTEXT = 256 };
+enum { MOST_DECODED = 128, CHUNK = 16, LEAST_CONTEXT = 256, MOST_ROWS = 64 };
+
+// What the windows give for one policy.
+typedef struct sum {
+    compare_sums compared;
+    samples kl, speed;                    // of each prediction; of each chunk
+    double bits, resident, spilled, f16;  // after each chunk
+    uint64_t rss;
+} sum;
 
 typedef struct run {
     const cli_options *o;
     irori_model *m;
-    irori_model_info info;
-    const int32_t *ids;
+    int vocabulary;
     size_t ctx, decoded, windows;  // tokens of a window, of these fed one by one
-    float *wanted;                 // [decoded][vocabulary] of one window: log-probabilities at F16
-    double *kl, *speed;            // of one row: [windows * decoded], [windows * chunks]
-    size_t n_kl, n_speed;
-    double nll;
+    float *reference;              // [decoded][vocabulary]: logits of the window at F16
+    eval_kv_row rows[MOST_ROWS];
+    sum sums[MOST_ROWS];
+    size_t n;
 } run;
 
-static int by_size(const void *a, const void *b)
+static void take_sizes(const irori_model *m, sum *to)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    irori_kv_stats kv;
+    irori_get_kv_stats(m, &kv);
+    to->bits += kv.bits;
+    to->resident += (double)kv.resident_bytes;
+    to->spilled += (double)kv.spilled_bytes;
+    to->f16 += (double)kv.f16_bytes;
+    to->rss = MAX(to->rss, os_rss_bytes());
 }
 
-// Of sorted values; q in 0..1.
-static double quantile(const double *x, size_t n, double q)
+// Runs a window in a session of its own. Without a sum it fills the reference.
+static int run_session(run *r, irori_session *s, const int32_t *ids, sum *to, irori_error *e)
 {
-    double at = q * (double)(n - 1);
-    size_t i = (size_t)at;
-    return i + 1 < n ? x[i] + (at - (double)i) * (x[i + 1] - x[i]) : x[n - 1];
-}
-
-static double log_sum(const float *logits, int n)
-{
-    float most = logits[0];
-    double sum = 0;
-    for (int i = 1; i < n; i++)
-        most = logits[i] > most ? logits[i] : most;
-    for (int i = 0; i < n; i++)
-        sum += exp((double)(logits[i] - most));
-    return (double)most + log(sum);
-}
-
-// Takes the session's logits for position i of the decoded part; `next` is the token that follows.
-static void take(run *r, const float *logits, size_t i, int32_t next, bool reference)
-{
-    const int vocab = r->info.vocabulary;
-    float *wanted = r->wanted + i * (size_t)vocab;
-    double sum = log_sum(logits, vocab), kl = 0;
-    r->nll -= (double)logits[next] - sum;
-    for (int t = 0; t < vocab; t++) {
-        double lp = (double)logits[t] - sum;
-        if (reference)
-            wanted[t] = (float)lp;
-        else
-            kl += exp((double)wanted[t]) * ((double)wanted[t] - lp);
-    }
-    r->kl[r->n_kl++] = MAX(kl, 0);
-}
-
-// One window under a policy; the session is left for its figures.
-static int run_window(run *r, irori_session *s, const int32_t *ids, bool reference, irori_error *e)
-{
-    size_t start = r->ctx - r->decoded;
-    int rc = irori_session_add(s, ids, start, e);
+    const size_t start = r->ctx - r->decoded, width = (size_t)r->vocabulary;
     double seconds = 0;
+    int rc = irori_session_add(s, ids, start, e);
     for (size_t i = 0; !rc && i < r->decoded; i++) {
-        take(r, irori_session_logits(s), i, ids[start + i], reference);
+        const float *logits = irori_session_logits(s);
+        if (to)
+            samples_add(&to->kl, compare_logits(r->reference + i * width, logits, r->vocabulary,
+                                                ids[start + i], &to->compared));
+        else
+            memcpy(r->reference + i * width, logits, width * sizeof *logits);
         double began = os_seconds();
         rc = irori_session_add(s, &ids[start + i], 1, e);
         seconds += os_seconds() - began;
-        if (i % CHUNK == CHUNK - 1) {
-            r->speed[r->n_speed++] = CHUNK / seconds;
+        if (to && i % CHUNK == CHUNK - 1) {
+            samples_add(&to->speed, CHUNK / seconds);
+            take_sizes(r->m, to);
             seconds = 0;
         }
     }
     return rc;
 }
 
-static void finish_row(run *r, eval_kv_row *row)
-{
-    qsort(r->kl, r->n_kl, sizeof *r->kl, by_size);
-    qsort(r->speed, r->n_speed, sizeof *r->speed, by_size);
-    double sum = 0;
-    for (size_t i = 0; i < r->n_kl; i++)
-        sum += r->kl[i];
-    row->kl = sum / (double)r->n_kl;
-    row->kl_p95 = quantile(r->kl, r->n_kl, 0.95);
-    row->ppl = exp(r->nll / (double)r->n_kl);
-    for (int i = 0; i < 3; i++)
-        row->speed[i] = quantile(r->speed, r->n_speed, 0.25 * (i + 1));
-}
-
-// All windows under a policy. The F16 distributions of each window are made anew when there are several: they would
-// not fit in memory together.
-static int run_policy(run *r, const char *policy, const char *budget, eval_kv_row *row, irori_error *e)
+static int run_window(run *r, const int32_t *ids, const eval_kv_row *row, sum *to, irori_error *e)
 {
     irori_session *s = NULL;
-    int rc = IRORI_OK;
-    for (size_t w = 0; !rc && w < r->windows; w++) {
-        const int32_t *ids = r->ids + w * r->ctx;
-        for (int reference = 1; !rc && reference >= 0; reference--) {
-            if (reference && w == 0 && r->windows == 1 && row->have_reference)
-                continue;
-            size_t n_kl = r->n_kl, n_speed = r->n_speed;
-            double nll = r->nll;
-            rc = irori_session_new(&s, r->m, NULL, e);
-            if (!rc && !reference)
-                rc = irori_session_set_kv(s, policy, budget, e);
-            if (!rc)
-                rc = run_window(r, s, ids, reference, e);
-            if (reference) {
-                r->n_kl = n_kl;
-                r->n_speed = n_speed;
-                r->nll = nll;
-            } else {
-                irori_get_kv_stats(r->m, &row->kv);
-            }
-            irori_session_free(s);
-            s = NULL;
-        }
-    }
+    int rc = irori_session_new(&s, r->m, NULL, e);
+    if (!rc && row)
+        rc = irori_session_set_kv(s, row->policy, row->budget, e);
     if (!rc)
-        finish_row(r, row);
-    r->n_kl = r->n_speed = 0;
-    r->nll = 0;
-    row->rss = os_rss_bytes();
+        rc = run_session(r, s, ids, to, e);
+    irori_session_free(s);
     return rc;
 }
 
-static void report_text(const eval_kv_row *rows, size_t n, size_t ctx)
+// Every policy meets a window before the next window comes, so that its distributions at F16 are made once.
+static int run_windows(run *r, const int32_t *ids, irori_error *e)
 {
-    printf("context %zu\n%-22s %6s %9s %9s %10s %10s %10s %9s %17s\n", ctx, "policy", "bits", "MB", "of F16",
-           "ppl", "KL", "KL p95", "tokens/s", "(quartiles)");
-    for (size_t i = 0; i < n; i++) {
-        const eval_kv_row *r = &rows[i];
-        printf("%-22s %6.2f %9.2f %8.1f%% %10.4f %10.2e %10.2e %9.1f (%.1f..%.1f)\n", r->name, r->kv.bits,
-               (double)r->kv.resident_bytes / 1e6,
-               100 * (double)r->kv.resident_bytes / (double)r->kv.f16_bytes, r->ppl, r->kl, r->kl_p95,
-               r->speed[1], r->speed[0], r->speed[2]);
+    cli_progress bar;
+    int rc = IRORI_OK;
+    cli_progress_start(&bar, "measuring");
+    for (size_t w = 0; !rc && w < r->windows; w++, ids += r->ctx) {
+        rc = run_window(r, ids, NULL, NULL, e);
+        for (size_t i = 0; !rc && i < r->n; i++) {
+            cli_progress_step(&bar, w * r->n + i, r->windows * r->n);
+            rc = run_window(r, ids, &r->rows[i], &r->sums[i], e);
+            if (!rc && (r->sums[i].kl.failed || r->sums[i].speed.failed))
+                rc = err_set((err *)(void *)e, ST_NOMEM, "out of memory for %zu figures", r->sums[i].kl.n);
+        }
+    }
+    cli_progress_end(&bar);
+    return rc;
+}
+
+static void finish_row(const run *r, eval_kv_row *row, sum *s)
+{
+    const double times = (double)(r->windows * r->decoded / CHUNK);
+    const compare_sums *c = &s->compared;
+    stats speed = stats_of(&s->speed);
+    row->bits = s->bits / times;
+    row->resident = s->resident / times;
+    row->spilled = s->spilled / times;
+    row->f16 = s->f16 / times;
+    row->rss = s->rss;
+    row->ppl = exp(compare_mean(c->nll, c->n));
+    row->ppl_error = row->ppl * compare_error(c->worse, c->worse_squares, c->n);
+    row->kl = MAX(0, compare_mean(c->kl, c->n));
+    row->kl_error = compare_error(c->kl, c->kl_squares, c->n);
+    row->kl_p95 = MAX(0, stats_of(&s->kl).p95);
+    for (int i = 0; i < 3; i++)
+        row->speed[i] = stats_quantile(s->speed.x, speed.n, 0.25 * (i + 1));
+}
+
+static void report_text(const run *r)
+{
+    printf("context %zu, %zu windows, %zu predictions\n", r->ctx, r->windows, r->windows * r->decoded);
+    printf("%-26s %6s %9s %9s %10s %7s %10s %9s %10s %9s %17s\n", "policy", "bits", "MB", "of F16", "ppl",
+           "+-", "KL", "+-", "KL p95", "tokens/s", "(quartiles)");
+    for (size_t i = 0; i < r->n; i++) {
+        const eval_kv_row *x = &r->rows[i];
+        printf("%-26s %6.2f %9.2f %8.1f%% %10.4f %7.4f %10.2e %9.1e %10.2e %9.1f (%.1f..%.1f)\n", x->name,
+               x->bits, x->resident / 1e6, 100 * x->resident / x->f16, x->ppl, x->ppl_error, x->kl,
+               x->kl_error, x->kl_p95, x->speed[1], x->speed[0], x->speed[2]);
     }
 }
 
-static int report_json(const eval_kv_row *rows, size_t n, size_t ctx)
+static int report_json(const run *r)
 {
     buf out;
     buf_init(&out);
     json_writer w;
     json_begin(&w, &out);
     json_arr(&w);
-    for (size_t i = 0; i < n; i++) {
-        const eval_kv_row *r = &rows[i];
+    for (size_t i = 0; i < r->n; i++) {
+        const eval_kv_row *x = &r->rows[i];
         json_obj(&w);
-        put_str(&w, "policy", r->name);
-        put_int(&w, "context", (int64_t)ctx);
-        put_num(&w, "mean_bits", r->kv.bits);
-        put_int(&w, "resident_bytes", (int64_t)r->kv.resident_bytes);
-        put_int(&w, "f16_bytes", (int64_t)r->kv.f16_bytes);
-        put_int(&w, "spilled_bytes", (int64_t)r->kv.spilled_bytes);
-        put_int(&w, "rss_bytes", (int64_t)r->rss);
-        put_num(&w, "ppl", r->ppl);
-        put_num(&w, "kl", r->kl);
-        put_num(&w, "kl_p95", r->kl_p95);
-        put_num(&w, "tokens_per_second", r->speed[1]);
-        put_num(&w, "tokens_per_second_q1", r->speed[0]);
-        put_num(&w, "tokens_per_second_q3", r->speed[2]);
+        put_str(&w, "policy", x->name);
+        put_int(&w, "context", (int64_t)r->ctx);
+        put_int(&w, "windows", (int64_t)r->windows);
+        put_num(&w, "mean_bits", x->bits);
+        put_int(&w, "resident_bytes", (int64_t)x->resident);
+        put_int(&w, "f16_bytes", (int64_t)x->f16);
+        put_int(&w, "spilled_bytes", (int64_t)x->spilled);
+        put_int(&w, "rss_bytes", (int64_t)x->rss);
+        put_num(&w, "ppl", x->ppl);
+        put_num(&w, "ppl_error", x->ppl_error);
+        put_num(&w, "kl", x->kl);
+        put_num(&w, "kl_error", x->kl_error);
+        put_num(&w, "kl_p95", x->kl_p95);
+        put_num(&w, "tokens_per_second", x->speed[1]);
+        put_num(&w, "tokens_per_second_q1", x->speed[0]);
+        put_num(&w, "tokens_per_second_q3", x->speed[2]);
         json_end(&w);
     }
     json_end(&w);
     return cli_print_json(&out);
 }
 
-typedef struct variant {
-    const char *policy, *budget;
-} variant;
-
 // From least to most precision within a family, as the curve is drawn.
-static const variant all_variants[] = {
-    {"f16", NULL},
-    {"uniform:q2", NULL},
-    {"uniform:q4,v=q2", NULL},
-    {"uniform:q4", NULL},
-    {"uniform:q8,v=q4", NULL},
-    {"uniform:q8", NULL},
-    {"staged", "20%"},
-    {"staged", "25%"},
-    {"staged", "30%"},
-    {"staged", "40%"},
-    {"staged", "50%"},
-    {"staged-rule", "25%"},
-    {"staged-rule", "40%"},
-    {"staged-rule", "50%"},
-    {"h2o", "20%"},
-    {"h2o", "25%"},
-    {"h2o", "30%"},
-    {"h2o", "40%"},
-    {"h2o", "50%"},
-    {"window", "20%"},
-    {"window", "25%"},
-    {"window", "30%"},
-    {"window", "40%"},
-    {"window", "50%"},
-};
-enum { MOST_VARIANTS = COUNT_OF(all_variants) };
+static const char all_policies[] =
+    "f16 uniform:q2 uniform:q4,v=q2 uniform:q4 uniform:q8,v=q4 uniform:q8 "
+    "staged@20% staged@25% staged@30% staged@38% staged@44% staged@55% staged-rule@25% staged-rule@50% "
+    "h2o@20% h2o@30% h2o@50% window@20% window@30% window@50%";
 
-static int run_variants(run *r, const variant *list, size_t n)
+// The policies of a list as the table names them, POLICY[@BUDGET] with spaces between; `budget`: of those that name none.
+static bool read_policies(run *r, const char *list, const char *budget)
 {
-    eval_kv_row rows[MOST_VARIANTS] = {0};
-    irori_error e;
-    cli_progress bar;
-    cli_progress_start(&bar, "measuring");
-    for (size_t i = 0; i < n; i++) {
-        cli_progress_step(&bar, i, n);
-        snprintf(rows[i].name, sizeof rows[i].name, "%s%s%s", list[i].policy, list[i].budget ? "@" : "",
-                 list[i].budget ? list[i].budget : "");
-        rows[i].have_reference = i > 0;
-        if (run_policy(r, list[i].policy, list[i].budget, &rows[i], &e)) {
-            cli_progress_end(&bar);
-            return cli_fail(&e);
+    for (const char *p = list + strspn(list, " "); *p;) {
+        const int n = (int)strcspn(p, " "), head = (int)strcspn(p, " @");
+        eval_kv_row *row = &r->rows[r->n++];
+        int own = head < n ? n - head - 1 : budget ? (int)strlen(budget) : 0;
+        const char *from = head < n ? p + head + 1 : budget;
+        if (r->n == MOST_ROWS || head >= (int)sizeof row->policy || own >= (int)sizeof row->budget) {
+            fprintf(stderr,
+                    "irori eval kv: \"%.*s\" is too long, or beyond the %d policies that a table takes\n", n,
+                    p, MOST_ROWS - 1);
+            return false;
         }
+        snprintf(row->policy, sizeof row->policy, "%.*s", head, p);
+        snprintf(row->budget, sizeof row->budget, "%.*s", own, own ? from : "");
+        snprintf(row->name, sizeof row->name, "%.*s%s%.*s", head, p, own ? "@" : "", own, own ? from : "");
+        p += n;
+        p += strspn(p, " ");
     }
-    cli_progress_end(&bar);
-    if (r->o->plot && eval_kv_plot(r->o->plot, rows, n, r->ctx, (err *)(void *)&e))
+    return true;
+}
+
+static int report(const run *r)
+{
+    irori_error e;
+    if (r->o->plot && eval_kv_plot(r->o->plot, r->rows, r->n, r->ctx, (err *)(void *)&e))
         return cli_fail(&e);
     if (r->o->json)
-        return report_json(rows, n, r->ctx);
-    report_text(rows, n, r->ctx);
+        return report_json(r);
+    report_text(r);
     return CLI_OK;
 }
 
-static int measure(run *r, size_t count)
+static int measure(run *r, const int32_t *ids, size_t count)
 {
-    irori_model_get_info(r->m, &r->info);
+    irori_error e;
+    irori_model_info info;
+    irori_model_get_info(r->m, &info);
+    r->vocabulary = info.vocabulary;
     r->windows = MIN(count / r->ctx, (size_t)(r->o->repetitions ? r->o->repetitions : 3));
     r->decoded = MIN(MOST_DECODED, r->ctx / 4) / CHUNK * CHUNK;
     if (r->windows == 0) {
@@ -247,28 +218,33 @@ static int measure(run *r, size_t count)
                 r->ctx);
         return CLI_FAILED;
     }
-    r->wanted = mem_alloc(MEM_OTHER, r->decoded * (size_t)r->info.vocabulary * sizeof *r->wanted);
-    r->kl = mem_alloc(MEM_OTHER, (r->windows + 1) * r->decoded * sizeof *r->kl);
-    r->speed = mem_alloc(MEM_OTHER, (r->windows + 1) * r->decoded * sizeof *r->speed);
-    variant own[] = {{"f16", NULL}, {r->o->kv, r->o->kv_budget}};
-    int rc = CLI_FAILED;
-    if (!r->wanted || !r->kl || !r->speed)
+    r->reference = mem_alloc(MEM_OTHER, r->decoded * (size_t)r->vocabulary * sizeof *r->reference);
+    if (!r->reference) {
         fprintf(stderr, "irori: out of memory for the logits of %zu tokens\n", r->decoded);
-    else
-        rc = r->o->kv ? run_variants(r, own, COUNT_OF(own)) : run_variants(r, all_variants, MOST_VARIANTS);
-    mem_free(r->wanted);
-    mem_free(r->kl);
-    mem_free(r->speed);
-    return rc;
+        return CLI_FAILED;
+    }
+    int rc = run_windows(r, ids, &e) ? cli_fail(&e) : CLI_OK;
+    for (size_t i = 0; i < r->n; i++) {
+        if (!rc)
+            finish_row(r, &r->rows[i], &r->sums[i]);
+        samples_done(&r->sums[i].kl);
+        samples_done(&r->sums[i].speed);
+    }
+    mem_free(r->reference);
+    return rc ? rc : report(r);
 }
 
 int eval_kv(const cli_options *o, const char *text, size_t n)
 {
-    run r = {.o = o, .ctx = o->ctx ? (size_t)o->ctx : 2048};
+    static run r;
+    r = (run){.o = o, .ctx = o->ctx ? (size_t)o->ctx : 2048};
     if (r.ctx < LEAST_CONTEXT) {
         fprintf(stderr, "irori eval: --ctx is %zu, allowed %d and more\n", r.ctx, LEAST_CONTEXT);
         return CLI_USAGE;
     }
+    if ((o->kv && !read_policies(&r, "f16", NULL)) ||
+        !read_policies(&r, o->kv ? o->kv : all_policies, o->kv ? o->kv_budget : NULL))
+        return CLI_USAGE;
     cli_options own = *o;
     own.kv = own.kv_budget = NULL;  // sessions choose
     own.no_prefixes = true;
@@ -278,8 +254,7 @@ int eval_kv(const cli_options *o, const char *text, size_t n)
     if (cli_open(&own, (int)r.ctx, 1, &r.m))
         return CLI_FAILED;
     int rc = irori_tokenize(r.m, text, n, IRORI_TOKENIZE_BOS, &ids, &count, &e);
-    r.ids = ids;
-    rc = rc ? cli_fail(&e) : measure(&r, count);
+    rc = rc ? cli_fail(&e) : measure(&r, ids, count);
     irori_free(ids);
     irori_model_close(r.m);
     return rc;

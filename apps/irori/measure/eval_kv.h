@@ -7,11 +7,12 @@
 #include "base/base.h"
 
 typedef struct eval_kv_row {
-    char name[64];        // "staged@25%"
-    bool have_reference;  // the F16 distributions of a single window are there
-    irori_kv_stats kv;
-    double ppl, kl, kl_p95;
-    double speed[3];  // tokens a second: quartiles
+    char name[96], policy[80], budget[16];  // "staged@25%": "staged", "25%"
+    double bits, resident, spilled,
+        f16;                      // mean bits of a value, and bytes, while tokens are fed one by one
+    double ppl, ppl_error;        // its standard error against F16, whose tokens are the same
+    double kl, kl_error, kl_p95;  // kl_error: standard error of the mean
+    double speed[3];              // tokens a second: quartiles
     uint64_t rss;
 } eval_kv_row;
 

@@ -62,13 +62,13 @@ static size_t family(FILE *f, const eval_kv_row *rows, size_t i, size_t n, int c
            memcmp(rows[end].name, rows[i].name, length) == 0;
          end++)
         if (is_drawn(&rows[end]))
-            fprintf(f, "%.1f,%.1f ", x_of(rows[end].kv.bits), y_of(rows[end].kl, low, high));
+            fprintf(f, "%.1f,%.1f ", x_of(rows[end].bits), y_of(rows[end].kl, low, high));
     fprintf(f, "\"/>\n<text x=\"%d\" y=\"%d\" fill=\"%s\">%.*s</text>\n", WIDTH - RIGHT + 12,
             TOP + 20 + 20 * color, ink, (int)length, rows[i].name);
     for (size_t k = i; k < end; k++)
         if (is_drawn(&rows[k]))
             fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\"><title>%s</title></circle>\n",
-                    x_of(rows[k].kv.bits), y_of(rows[k].kl, low, high), ink, rows[k].name);
+                    x_of(rows[k].bits), y_of(rows[k].kl, low, high), ink, rows[k].name);
     return end;
 }
 
