@@ -25,7 +25,8 @@ class Session(cli.Case):
         self.kept.mkdir()
 
     def words(self, prompt, *more):
-        return ("run", cli.MODEL, "--raw", "--temp", "0", "-n", "6", "--threads", "1", "--prompt", prompt, *more)
+        # Guesses depend on how long steps take, and which attention pages have seen depends on them.
+        return ("run", cli.MODEL, "--raw", "--temp", "0", "-n", "6", "--threads", "1", "--no-guess", "--prompt", prompt, *more)
 
     def with_session(self, path, name, policy=("staged,mode=none", "25%")):
         return self.words(ASKED.format(name), "--session", str(path), "--kv", policy[0], "--kv-budget", policy[1])
