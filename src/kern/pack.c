@@ -204,7 +204,8 @@ static void pack_panel(int type, int k, const uint8_t *const row[KERN_PANEL], ui
     static const uint8_t zeros[LONGEST];
     uint8_t recoded[KERN_PANEL][LONGEST];
     const quant_info *info = quant_type_info(type);
-    enum kern_family family = kern_family_of(type);
+    const enum kern_family family = kern_family_of(type);
+    const bool recodes = kern_recodes(type);
     if (family == KERN_FLOAT) {
         pack_values(row, k, info->block_bytes, dst);
         return;
@@ -215,7 +216,7 @@ static void pack_panel(int type, int k, const uint8_t *const row[KERN_PANEL], ui
         weaver w = {.out = dst + (size_t)b * packed * KERN_PANEL};
         for (int r = 0; r < KERN_PANEL; r++) {
             w.row[r] = row[r] ? row[r] + (size_t)b * info->block_bytes : zeros;
-            if (row[r] && kern_recodes(type)) {
+            if (row[r] && recodes) {
                 kern_recode(type, w.row[r], recoded[r]);
                 w.row[r] = recoded[r];
             }
