@@ -81,18 +81,26 @@ static pair best_pair(const kv_plan *v, int i, int layer, float part, double pri
     return gone < sum ? (pair){{DEV_KV_ABSENT, DEV_KV_ABSENT}} : best;
 }
 
-// The price of a byte at which the pages take what the budget allows: cheaper bytes buy more precision.
+static double bytes_at(const kv_plan *v, double price)
+{
+    double bytes = 0;
+    for (int i = v->first; i < v->pinned; i++)
+        for (int l = 0; l < v->s->shape.layers; l++) {
+            pair p = best_pair(v, i, l, 1, price);
+            bytes += kv_plan_layer_bytes(v->s, p.level[0], p.level[1]);
+        }
+    return bytes;
+}
+
+// The price of a byte at which the pages take what the budget allows: cheaper bytes buy more precision. 0 when all fits at F16.
 static double find_price(const kv_plan *v, double budget)
 {
     double low = -60, high = 20;  // powers of two
+    if (bytes_at(v, 0) <= budget)
+        return 0;
     for (int step = 0; step < PRICES; step++) {
-        double middle = (low + high) / 2, bytes = 0, price = exp2(middle);
-        for (int i = v->first; i < v->pinned; i++)
-            for (int l = 0; l < v->s->shape.layers; l++) {
-                pair p = best_pair(v, i, l, 1, price);
-                bytes += kv_plan_layer_bytes(v->s, p.level[0], p.level[1]);
-            }
-        if (bytes > budget)
+        const double middle = (low + high) / 2;
+        if (bytes_at(v, exp2(middle)) > budget)
             low = middle;
         else
             high = middle;
