@@ -103,11 +103,13 @@ double catalogue_active_share(const catalogue_entry *e)
 
 void catalogue_print(const catalogue_entry *e)
 {
-    const char *compared = json_string_value(json_object_get(e->entry, "compared"));
-    printf("catalogue %.2f billion parameters, licence %s (%s), %s; shape %s %s\n",
+    const char *shape = json_string_value(json_object_get(e->entry, "compared"));
+    const char *licence = json_string_value(json_object_get(e->entry, "licence_compared"));
+    printf("catalogue %.2f billion parameters, licence %s (%s; %s%s), %s; shape %s %s\n",
            json_number_value(json_object_get(e->entry, "parameters")) / 1e9, text(e->entry, "licence"),
-           text(e->entry, "use"), text(e->entry, "languages"),
-           compared ? "compared with" : "not compared with", compared ? compared : text(e->entry, "source"));
+           text(e->entry, "use"), licence ? "compared with " : "not compared", licence ? licence : "",
+           text(e->entry, "languages"), shape ? "compared with" : "not compared with",
+           shape ? shape : text(e->entry, "source"));
 }
 
 int catalogue_tier(const char *name, plan_tier *out)

@@ -108,6 +108,12 @@ class Plan(cli.Case):
             self.assertTrue(m["source"] and m["licence"] and m["languages"], m["name"])
             self.assertIn(m["use"], ("allowed", "needs reading", "not commercial"))
 
+    def test_says_what_a_licence_was_compared_with(self):
+        for name, says in (("llama-3.1-8b", "; compared with models/llama3_1/"),
+                           ("qwen2.5-7b", "(allowed; not compared)")):
+            text, _ = self.irori("plan", name, "--tier", "G-24", env=self.env)
+            self.assertIn(says, text)
+
     def test_tiers(self):
         for tier in json.loads((cli.SOURCE / "share/tiers.json").read_text())["tiers"]:
             p = self.plan("qwen3-14b", "--tier", tier["name"])
