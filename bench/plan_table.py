@@ -22,6 +22,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("irori")
 parser.add_argument("models", nargs="+")
 parser.add_argument("--depth", default="128,256,512")
+parser.add_argument("--probe", action="store_true", help="measure the machine before each model: what is missed then is not that the machine has changed")
 parser.add_argument("--cache", help="folder with a probe to use; default: a new one")
 args = parser.parse_args()
 with tempfile.TemporaryDirectory() as folder:
@@ -29,6 +30,8 @@ with tempfile.TemporaryDirectory() as folder:
     errors = {key: [] for key in MARKS}
     print("| model | depth | MB | error | tokens/s | error | first token, ms | error |\n|---|---|---|---|---|---|---|---|")
     for model in args.models:
+        if args.probe:
+            subprocess.run([args.irori, "plan", "--probe", "--json"], env=env, check=True, capture_output=True)
         out = subprocess.run([args.irori, "plan", model, "--verify", "--json", "--depth", args.depth], env=env,
                              check=True, capture_output=True).stdout
         for x in json.loads(out):
