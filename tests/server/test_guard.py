@@ -153,6 +153,7 @@ class Access(serving.Case):
             "Origin": "http://localhost:3000", "Access-Control-Request-Headers": "x-stainless-os, authorization"})
         self.assertEqual(status, 204)
         self.assertEqual(headers["Access-Control-Allow-Headers"], "x-stainless-os, authorization")
+        self.assertIn("PUT", headers["Access-Control-Allow-Methods"])
         self.assertEqual(self.server.call("OPTIONS", "/v1/models", headers={"Origin": "http://evil.com"})[0], 403)
 
 

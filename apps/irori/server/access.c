@@ -156,7 +156,7 @@ void access_cors(http_request *r)
     http_add_header(r, "Vary", "Origin");
     if (strcmp(http_method(r), "OPTIONS") != 0)
         return;
-    http_add_header(r, "Access-Control-Allow-Methods", "GET, POST, DELETE, HEAD, OPTIONS");
+    http_add_header(r, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, HEAD, OPTIONS");
     http_add_header(r, "Access-Control-Allow-Headers", asked ? asked : "Authorization, Content-Type");
     http_add_header(r, "Access-Control-Max-Age", "600");
 }
