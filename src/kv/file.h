@@ -18,7 +18,8 @@ int kv_record_read(kv *s, kv_page *p, const uint8_t *record);  // into a fresh p
 typedef struct kv_writer {
     FILE *f;
     char *path, *partial;
-    bool nameless, failed;
+    bool nameless;
+    int failed;  // errno of what failed first; 0: nothing did
 } kv_writer;
 int kv_writer_open(kv_writer *w, const char *path, err *e);
 void kv_writer_add(kv_writer *w, const void *p, size_t n);

@@ -37,7 +37,7 @@ int kv_seq_save(const kv_seq *q, const char *path, err *e)
         kv_writer_add(&w, tokens, (size_t)q->length * sizeof *tokens);
         for (int at = 0; !w.failed && at < q->length; at += DEV_PAGE)
             if (write_page(s, &w, kv_page_of(q->page[at / DEV_PAGE]), MIN(DEV_PAGE, q->length - at), &record))
-                w.failed = true;
+                w.failed = ENOMEM;
         rc = kv_writer_close(&w, true, e);
     }
     buf_done(&record);
@@ -191,7 +191,7 @@ int kv_seq_save_pages(const kv_seq *q, int from, const char *dir)
         kv_writer_add(&w, &h, sizeof h);
         kv_writer_add(&w, tokens, DEV_PAGE * sizeof *tokens);
         if (write_page(q->store, &w, p, DEV_PAGE, &record))
-            w.failed = true;
+            w.failed = ENOMEM;
         if (kv_writer_close(&w, false, NULL))
             break;
         saved++;

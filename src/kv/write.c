@@ -32,18 +32,23 @@ int kv_writer_open(kv_writer *w, const char *path, err *e)
 
 void kv_writer_add(kv_writer *w, const void *p, size_t n)
 {
-    w->failed = w->failed || fwrite(p, 1, n, w->f) != n;
+    if (!w->failed && fwrite(p, 1, n, w->f) != n)
+        w->failed = errno;
 }
 
 int kv_writer_close(kv_writer *w, bool sync, err *e)
 {
-    bool ok = !w->failed && fflush(w->f) == 0 && (!sync || fsync(fileno(w->f)) == 0) &&
-              (!w->nameless || os_name_file(fileno(w->f), w->partial));
-    ok = (fclose(w->f) == 0) && ok;
-    ok = ok && rename(w->partial, w->path) == 0;
-    int rc = ok ? ST_OK
-                : err_set(e, ST_IO, "%s: keys and values were not saved: %s", w->path, strerror(errno));
-    if (!ok)
+    if (!w->failed && (fflush(w->f) || (sync && fsync(fileno(w->f))) ||
+                       (w->nameless && !os_name_file(fileno(w->f), w->partial))))
+        w->failed = errno;
+    if (fclose(w->f) && !w->failed)
+        w->failed = errno;
+    if (!w->failed && rename(w->partial, w->path))
+        w->failed = errno;
+    int rc = w->failed
+                 ? err_set(e, ST_IO, "%s: keys and values were not saved: %s", w->path, strerror(w->failed))
+                 : ST_OK;
+    if (rc)
         unlink(w->partial);
     else if (sync)
         os_sync_dir_of(w->path);
