@@ -65,13 +65,14 @@ static kv_needs open_pages(const dev_kv_shape *s, const kv_policy *o, int64_t pa
     if (o->kind == KV_WINDOW && o->window > 0)
         part = (double)sequences * ((o->window + DEV_PAGE - 1) / DEV_PAGE) / (double)MAX(1, pages);
     if (o->kind != KV_F16 && pages > 0 && (o->budget_part > 0 || o->budget_bytes > 0)) {
+        // As in policy.c: the page that comes next counts already, and comes off the budget with what is pinned.
+        const double next = tokens % DEV_PAGE ? 0 : sequences;
         const double least = o->kind == KV_FIT ? (double)sequences * (o->least / DEV_PAGE) : 0;
-        double counted = MAX((double)(pages + pinned), least) * page;
-        double budget = o->budget_part > 0 ? counted * (double)o->budget_part : f16;
+        double budget = f16;
+        if (o->budget_part > 0)
+            budget = MAX((double)(pages + pinned) + next, least) * page * (double)o->budget_part;
         if (o->budget_bytes > 0)
             budget = MIN(budget, (double)o->budget_bytes);
-        // What is pinned comes off the budget, and the page that comes next.
-        const double next = tokens % DEV_PAGE ? 0 : sequences;
         part = (budget - ((double)pinned + next) * page) / f16;
     }
     part = MAX(0, MIN(part, 1));
