@@ -28,7 +28,7 @@ class Session(cli.Case):
         # Guesses depend on how long steps take, and which attention pages have seen depends on them.
         return ("run", cli.MODEL, "--raw", "--temp", "0", "-n", "6", "--threads", "1", "--no-guess", "--prompt", prompt, *more)
 
-    def with_session(self, path, name, policy=("staged,mode=none", "25%")):
+    def with_session(self, path, name, policy=("staged,mode=none,least=0", "25%")):
         return self.words(ASKED.format(name), "--session", str(path), "--kv", policy[0], "--kv-budget", policy[1])
 
     def limited(self, words, most):
@@ -61,7 +61,7 @@ class Session(cli.Case):
 
     def test_killed_while_it_saves(self):
         path, first, second = self.kept / "s", "boka-mirune", "dufa-selopi"
-        self.irori(*self.words(self.prompt, "--session", str(path), "--kv", "staged,mode=none", "--kv-budget", "25%"))
+        self.irori(*self.words(self.prompt, "--session", str(path), "--kv", "staged,mode=none,least=0", "--kv-budget", "25%"))
         old = path.read_bytes()
         answer, _ = self.irori(*self.with_session(path, first))
         new = path.read_bytes()

@@ -226,7 +226,7 @@ test("Enter does not send while an input method composes", async ({ page }) => {
 test("an answer goes on while its chat's panel is away, and another chat ends it without loss", async ({ page }) => {
   await openPanel(page, server);
   await setLong(page);
-  await setOption(page, "Longest answer, tokens", "400");
+  await setOption(page, "Longest answer, tokens", "1500");
   await field(page).fill("Go on and on");
   await field(page).press("Enter");
   await page.waitForFunction(() => (document.querySelector("article[aria-busy] .md")?.textContent.length ?? 0) > 20);

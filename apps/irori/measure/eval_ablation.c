@@ -38,7 +38,8 @@ typedef struct work {
 static int prepare(const work *w, const setting *x, irori_session *s, irori_error *e)
 {
     irori_speculation how = {.lookup = true, .draft = w->draft};
-    int rc = irori_session_set_kv(s, x->staged ? "staged" : "f16",
+    // However short the window: else a quarter of 2,048 tokens would be all of it.
+    int rc = irori_session_set_kv(s, x->staged ? "staged,least=0" : "f16",
                                   x->staged ? (w->o->kv_budget ? w->o->kv_budget : "25%") : NULL, e);
     return rc ? rc : irori_session_set_speculation(s, x->guess ? &how : NULL, e);
 }
