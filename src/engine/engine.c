@@ -195,6 +195,7 @@ int engine_step(engine *x, const engine_row *rows, int n_rows, const float **log
         return rc;
     for (int r = 0; r < n_rows; r++) {
         kv_seq_append(rows[r].seq, rows[r].tokens, rows[r].n);
+        // Whoever wants more than the last token's logits may have guessed the tokens behind the first of them.
         kv_seq_doubt(rows[r].seq, rows[r].outputs > 0 ? rows[r].outputs - 1 : 0);
         tokens += rows[r].n;
     }

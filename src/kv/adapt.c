@@ -75,7 +75,7 @@ static bool is_due(const kv *s)
 {
     bool due = s->due;
     for (const kv_seq *q = s->seqs; q && !due; q = q->next)
-        due = (q->length - q->doubt) / DEV_PAGE != q->passed;
+        due = (q->length - q->doubt) / DEV_PAGE != q->looked / DEV_PAGE;
     return due;
 }
 

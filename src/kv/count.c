@@ -1,7 +1,7 @@
 // What a store will hold: the sums of slots.c and policy.c, without the memory.
 #include <math.h>
 
-#include "kv/own.h"
+#include "kv/policy.h"
 
 static size_t slot_bytes(const dev_kv_shape *s, enum dev_kv_plane k)
 {
@@ -37,18 +37,16 @@ static size_t blocks_bytes(const dev_kv_shape *s, enum dev_kv_level level, int64
     return n;
 }
 
-// Pages of a sequence that keep F16 whatever the policy wants, as in policy.c.
-static int pinned_pages(const kv_policy *o, int tokens)
+// Pages of a sequence whose level is open to the policy.
+static int open_count(const kv_policy *o, int tokens)
 {
-    const int pages = (tokens + DEV_PAGE - 1) / DEV_PAGE, full = tokens / DEV_PAGE;
-    const int first = o->kind == KV_UNIFORM ? 0 : MIN(1, full);
-    const int open = MAX(first, (tokens - o->recent) / DEV_PAGE);
-    return pages - (open - first);
+    const int first = kv_policy_first(o, tokens);
+    return o->kind == KV_F16 ? 0 : MAX(first, (tokens - o->recent) / DEV_PAGE) - first;
 }
 
 // What the open pages of all sequences may take, and the mean bits of their values.
-static kv_needs open_pages(const dev_kv_shape *s, const kv_policy *o, int64_t pages, int64_t pinned,
-                           int sequences, int tokens, int64_t all, size_t huge)
+static kv_needs open_pages(const dev_kv_shape *s, const kv_policy *o, int64_t pages, int sequences,
+                           int tokens, int64_t all, size_t huge)
 {
     const int64_t blocks = pages * s->layers;  // of one side
     const double page = 2.0 * s->layers * (double)level_bytes(s, DEV_KV_F16), f16 = (double)pages * page;
@@ -65,15 +63,10 @@ static kv_needs open_pages(const dev_kv_shape *s, const kv_policy *o, int64_t pa
     if (o->kind == KV_WINDOW && o->window > 0)
         part = (double)sequences * ((o->window + DEV_PAGE - 1) / DEV_PAGE) / (double)MAX(1, pages);
     if (o->kind != KV_F16 && pages > 0 && (o->budget_part > 0 || o->budget_bytes > 0)) {
-        // As in policy.c: the page that comes next counts already, and comes off the budget with what is pinned.
-        const double next = tokens % DEV_PAGE ? 0 : sequences;
-        const double least = o->kind == KV_FIT ? (double)sequences * (o->least / DEV_PAGE) : 0;
-        double budget = f16;
-        if (o->budget_part > 0)
-            budget = MAX((double)(pages + pinned) + next, least) * page * (double)o->budget_part;
+        double budget = o->budget_part > 0 ? sequences * kv_policy_part(o, tokens, page) : INFINITY;
         if (o->budget_bytes > 0)
             budget = MIN(budget, (double)o->budget_bytes);
-        part = (budget - ((double)pinned + next) * page) / f16;
+        part = (budget - (double)(sequences * (int64_t)kv_policy_pages(tokens) - pages) * page) / f16;
     }
     part = MAX(0, MIN(part, 1));
     return (kv_needs){blocks_bytes(s, DEV_KV_F16, (int64_t)ceil((double)blocks * 2 * part), all, huge),
@@ -84,10 +77,10 @@ kv_needs kv_count(const dev_kv_shape *s, const kv_policy *o, int pages, int sequ
                   size_t huge)
 {
     const int64_t written = (tokens + DEV_PAGE - 1) / DEV_PAGE * (int64_t)sequences;
-    const int64_t pinned = o->kind == KV_F16 ? written : (int64_t)pinned_pages(o, tokens) * sequences;
+    const int64_t opened = (int64_t)open_count(o, tokens) * sequences, pinned = written - opened;
     const int64_t all = (int64_t)pages * s->layers * 2;
-    kv_needs open = open_pages(s, o, written - pinned, pinned, sequences, tokens, all, huge);
-    kv_needs out = {.bits = written > pinned ? open.bits : 16};
+    kv_needs open = open_pages(s, o, opened, sequences, tokens, all, huge);
+    kv_needs out = {.bits = opened > 0 ? open.bits : 16};
     out.bytes = open.bytes + blocks_bytes(s, DEV_KV_F16, pinned * s->layers * 2, all, huge);
     // Beside the planes (kv_new): what is known of each page and of each of its blocks.
     const size_t a_layer = sizeof(dev_kv_block[2]) + sizeof(uint64_t) + sizeof(kv_block_state[2]) +

@@ -159,8 +159,7 @@ struct kv_seq {
     int length;
     int checked;  // length when the guard last looked
     int doubt;    // newest tokens that may be taken back
-    int looked;   // length when the policy last looked at its attention
-    int passed;   // full pages when the policy last looked, less those that are in doubt
+    int looked;   // length when the policy last looked, less what was in doubt
     int n_pages, cap_pages;
     dev_kv_page **page;  // [cap_pages]
 };

@@ -147,28 +147,23 @@ static bool is_measured(const kv_policy *o)
 static void find_budget(kv_plan *v, double all_f16, double all_bytes)
 {
     const double page = (double)dev_kv_page_bytes(&v->s->shape), f16 = v->written * page;
-    const int full = v->q->length / DEV_PAGE;  // a page more is written until the next pass
-    double budget = INFINITY;
-    if (v->o->budget_part > 0)
-        budget = MAX((full + 1) * page, v->o->kind == KV_FIT ? v->o->least / DEV_PAGE * page : 0) *
-                 (double)v->o->budget_part;
+    double budget = v->o->budget_part > 0 ? kv_policy_part(v->o, v->q->length, page) : INFINITY;
     if (v->o->budget_bytes > 0)
         budget = MIN(budget, (double)v->o->budget_bytes * f16 / all_f16);
     v->pressure = all_bytes * f16 / all_f16 / budget;
-    v->budget = MAX(0, budget - (v->first + full + 1 - v->pinned) * page);
+    v->budget = MAX(0, budget - (kv_policy_pages(v->q->length) - (v->pinned - v->first)) * page);
 }
 
 static void plan_seq(kv *s, kv_seq *q, double all_f16, double all_bytes)
 {
     kv_plan v = {.s = s, .q = q, .o = &q->policy, .written = (q->length + DEV_PAGE - 1) / DEV_PAGE};
     const int full = q->length / DEV_PAGE;
-    q->passed = (q->length - q->doubt) / DEV_PAGE;
-    v.first = v.o->kind == KV_UNIFORM || v.o->kind == KV_FIT ? 0 : MIN(1, full);
+    v.first = kv_policy_first(v.o, q->length);
     v.pinned = MAX(v.first, (q->length - MAX(v.o->recent, q->doubt)) / DEV_PAGE);
     if (is_measured(v.o))
         for (int l = 0; l < s->shape.layers; l++)
             look(&v, l);
-    q->looked = q->length;
+    q->looked = q->length - q->doubt;
     for (int i = 0; i < v.written; i++)
         if (kv_plan_page(&v, i)->seen != s->pass) {  // the first sequence to look at it in this pass
             kv_plan_page(&v, i)->seen = s->pass;

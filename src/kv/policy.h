@@ -46,6 +46,26 @@ static inline float kv_plan_age(const kv_plan *v, int i)
     return 1 - (float)(i + 1) * DEV_PAGE / (float)(v->q->length + 1);
 }
 
+// What a policy is for a sequence of `length` tokens; count.c foretells with the same.
+// Full pages [0, first) stay at F16.
+static inline int kv_policy_first(const kv_policy *o, int length)
+{
+    return o->kind == KV_UNIFORM || o->kind == KV_FIT ? 0 : MIN(1, length / DEV_PAGE);
+}
+
+// Pages that a budget is for: one more than are full is written until the next pass.
+static inline int kv_policy_pages(int length)
+{
+    return length / DEV_PAGE + 1;
+}
+
+// Bytes of a budget that is a part of F16, `page` bytes a page.
+static inline double kv_policy_part(const kv_policy *o, int length, double page)
+{
+    const int least = o->kind == KV_FIT ? o->least / DEV_PAGE : 0;
+    return MAX(kv_policy_pages(length), least) * page * (double)o->budget_part;
+}
+
 // fit.c: the "staged" policy.
 void kv_fit(const kv_plan *v);
 

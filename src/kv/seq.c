@@ -58,7 +58,6 @@ int kv_seq_fork(const kv_seq *q, kv_seq **out, err *e)
     f->length = q->length;
     f->policy = q->policy;
     f->checked = q->checked;
-    f->passed = q->passed;
     f->looked = q->looked;
     f->n_pages = written;
     for (int i = 0; i < written; i++) {
@@ -94,7 +93,6 @@ int kv_seq_truncate(kv_seq *q, int length)
     q->length = length;
     q->checked = MIN(q->checked, length);
     q->doubt = 0;
-    q->passed = MIN(q->passed, length / DEV_PAGE);
     q->looked = MIN(q->looked, length);
     return length;
 }

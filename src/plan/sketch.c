@@ -1,5 +1,5 @@
 // A model file of a shape, without its weights: a header over a hole, so that the loader itself says what the model
-// would take. The file has no name any more when it is given back.
+// would take.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
