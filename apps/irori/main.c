@@ -68,7 +68,7 @@ const cli_command cli_commands[] = {
      "from say: perplexities, their difference with its standard error, and the KL divergence from the base. bpw: MODEL "
      "(F16, BF16 or F32) is quantized in eight ways into a temporary file; each is measured for size, speed, memory "
      "and energy, and compared with MODEL token by token over --chunks windows (default 4) of --ctx tokens (default "
-     "256). kv: a table of policies (or that of --kv) against F16, over the first windows of --ctx tokens (default "
+     "256). kv: a table of policies (or those of --kv, \"uniform:q4 staged@25%\" say) against F16, over the first windows of --ctx tokens (default "
      "2048), as many as --repetitions says. ablation: each technique off, alone, and all together. choice: multiple "
      "choice (JCommonsenseQA, JNLI, BLiMP, HellaSwag, MMLU). answers: prompts with the answers or schemas wanted. "
      "recall: codes told a number of tokens ago. meaning: how alike the answers of two models are, by an embedder. "
@@ -225,7 +225,7 @@ const cli_option cli_option_table[] = {
     {"kv", 0, CLI_TEXT, AT(kv), "POLICY",
      "keys and values: f16 (default), uniform:q8|q4, window:TOKENS, h2o, staged, staged-rule", 0, 0},
     {"kv-budget", 0, CLI_TEXT, AT(kv_budget), "SIZE",
-     "memory for keys and values: 1500M, or 25% of what F16 takes", 0, 0},
+     "memory for keys and values: 1500M, or 25% of F16 (staged: of 2,048 tokens at least)", 0, 0},
     {"session", 0, CLI_TEXT, AT(session), "FILE",
      "go on from this file where it exists, and save to it at the end", 0, 0},
     {"prompt-cache", 0, CLI_TEXT, AT(prompt_cache), "DIR",

@@ -47,6 +47,32 @@ class Eval(cli.Case):
         self.fails("eval", "kl", cli.MODEL, *words[2:], status=2, says="--base is missing")
         self.fails("eval", "kl", draft, "--base", str(self.folder / "none.gguf"), *words[2:], says="none.gguf")
 
+    def test_kv(self):
+        path, plot = self.file("text", TEXT * 8), str(self.folder / "plot.svg")
+        words = ("eval", "kv", cli.MODEL, "--file", path, "--ctx", "320", "--repetitions", "2")
+        rows = self.json(*words, "--kv", "uniform:q8 uniform:q4 staged,least=0@30%", "--plot", plot)
+        self.assertEqual([x["policy"] for x in rows], ["f16", "uniform:q8", "uniform:q4", "staged,least=0@30%"])
+        f16, q8, q4, staged = rows
+        self.assertEqual((f16["kl"], f16["ppl_error"], f16["mean_bits"], f16["resident_bytes"]), (0, 0, 16, f16["f16_bytes"]))
+        for x in rows:
+            self.assertEqual((x["context"], x["windows"], x["f16_bytes"]), (320, 2, f16["f16_bytes"]), x)
+            self.assertGreater(x["tokens_per_second"], 0)
+        for x in rows[1:]:
+            self.assertTrue(0 < x["kl_error"] < x["kl"] < x["kl_p95"], x)
+            self.assertNotEqual(x["ppl"], f16["ppl"])
+        self.assertTrue(q4["mean_bits"] < q8["mean_bits"] < 16 and q8["kl"] < q4["kl"], rows)
+        self.assertLess(staged["mean_bits"], q8["mean_bits"])
+        again = self.json(*words, "--kv", "uniform:q4")
+        self.assertEqual([x["kl"] for x in again], [0, q4["kl"]])  # whatever stands beside it
+        given = self.json(*words, "--kv", "staged,least=0", "--kv-budget", "30%")
+        self.assertEqual((given[1]["policy"], given[1]["kl"]), (staged["policy"], staged["kl"]))
+        self.assertIn("<svg", open(plot).read())
+        out, _ = self.irori(*words, "--kv", "uniform:q8")
+        self.assertRegex(out, r"(?m)^uniform:q8 +\d")
+        self.fails(*words, "--kv", "uniform:q9", says="q9")
+        self.fails(*words, "--kv", "f16 " * 70, status=2, says="policies that a table takes")
+        self.fails(*words[:-2], "--ctx", "100", status=2, says="256")
+
     def test_bpw(self):
         draft = str(cli.SOURCE / "models" / "irori-tiny-draft-f16.gguf")
         path, plot = self.file("text", TEXT), str(self.folder / "plot.svg")

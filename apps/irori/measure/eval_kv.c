@@ -29,7 +29,7 @@ typedef struct run {
     int vocabulary;
     size_t ctx, decoded, windows;  // tokens of a window, of these fed one by one
     float *reference;              // [decoded][vocabulary]: logits of the window at F16
-    eval_kv_row rows[MOST_ROWS];
+    eval_kv_row rows[MOST_ROWS];   // the first is F16
     sum sums[MOST_ROWS];
     size_t n;
 } run;
@@ -45,58 +45,56 @@ static void take_sizes(const irori_model *m, sum *to)
     to->rss = MAX(to->rss, os_rss_bytes());
 }
 
-// Runs a window in a session of its own. Without a sum it fills the reference.
-static int run_session(run *r, irori_session *s, const int32_t *ids, sum *to, irori_error *e)
+static int run_session(run *r, irori_session *s, const int32_t *ids, size_t row, irori_error *e)
 {
+    sum *to = &r->sums[row];
     const size_t start = r->ctx - r->decoded, width = (size_t)r->vocabulary;
     double seconds = 0;
     int rc = irori_session_add(s, ids, start, e);
     for (size_t i = 0; !rc && i < r->decoded; i++) {
         const float *logits = irori_session_logits(s);
-        if (to)
-            samples_add(&to->kl, compare_logits(r->reference + i * width, logits, r->vocabulary,
-                                                ids[start + i], &to->compared));
-        else
-            memcpy(r->reference + i * width, logits, width * sizeof *logits);
+        float *reference = r->reference + i * width;
+        if (row == 0)
+            memcpy(reference, logits, width * sizeof *logits);
+        samples_add(&to->kl, compare_logits(reference, logits, r->vocabulary, ids[start + i], &to->compared));
         double began = os_seconds();
         rc = irori_session_add(s, &ids[start + i], 1, e);
         seconds += os_seconds() - began;
-        if (to && i % CHUNK == CHUNK - 1) {
+        if (i % CHUNK == CHUNK - 1) {
             samples_add(&to->speed, CHUNK / seconds);
             take_sizes(r->m, to);
             seconds = 0;
         }
     }
+    if (!rc && (to->kl.failed || to->speed.failed))
+        rc = err_set((err *)(void *)e, ST_NOMEM, "out of memory for %zu figures", to->kl.n);
     return rc;
 }
 
-static int run_window(run *r, const int32_t *ids, const eval_kv_row *row, sum *to, irori_error *e)
+// A window under the policy of a row, in a session of its own.
+static int run_window(run *r, const int32_t *ids, size_t row, irori_error *e)
 {
     irori_session *s = NULL;
     int rc = irori_session_new(&s, r->m, NULL, e);
-    if (!rc && row)
-        rc = irori_session_set_kv(s, row->policy, row->budget, e);
     if (!rc)
-        rc = run_session(r, s, ids, to, e);
+        rc = irori_session_set_kv(s, r->rows[row].policy, r->rows[row].budget, e);
+    if (!rc)
+        rc = run_session(r, s, ids, row, e);
     irori_session_free(s);
     return rc;
 }
 
-// Every policy meets a window before the next window comes, so that its distributions at F16 are made once.
+// Every policy meets a window before the next window comes, F16 first, so that its distributions are made once.
 static int run_windows(run *r, const int32_t *ids, irori_error *e)
 {
     cli_progress bar;
     int rc = IRORI_OK;
     cli_progress_start(&bar, "measuring");
-    for (size_t w = 0; !rc && w < r->windows; w++, ids += r->ctx) {
-        rc = run_window(r, ids, NULL, NULL, e);
+    for (size_t w = 0; !rc && w < r->windows; w++, ids += r->ctx)
         for (size_t i = 0; !rc && i < r->n; i++) {
             cli_progress_step(&bar, w * r->n + i, r->windows * r->n);
-            rc = run_window(r, ids, &r->rows[i], &r->sums[i], e);
-            if (!rc && (r->sums[i].kl.failed || r->sums[i].speed.failed))
-                rc = err_set((err *)(void *)e, ST_NOMEM, "out of memory for %zu figures", r->sums[i].kl.n);
+            rc = run_window(r, ids, i, e);
         }
-    }
     cli_progress_end(&bar);
     return rc;
 }
