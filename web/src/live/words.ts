@@ -44,7 +44,7 @@ export const words = defineText(
     technique: { baseline: "Baseline", staged: "Staged KV", speculation: "Speculation", all: "All" },
     techniqueMore: {
       baseline: "keys and values as they are, no guesses",
-      staged: "keys and values at a precision by attention, within 25 % of F16",
+      staged: "keys and values at a precision by attention, within 25 % of F16 (of 2,048 tokens at least)",
       speculation: "the text itself guesses its next tokens, checked several at once",
       all: "staged KV and speculation",
     },
@@ -113,7 +113,7 @@ export const words = defineText(
     technique: { baseline: "基準", staged: "段階的 KV", speculation: "先読み", all: "すべて" },
     techniqueMore: {
       baseline: "キーと値はそのまま、先読みなし",
-      staged: "注意に応じた精度でキーと値を保持（F16 の 25 % 以内）",
+      staged: "注意に応じた精度でキーと値を保持（F16 の 25 % 以内。2,048 トークン未満は 2,048 として）",
       speculation: "文自身が次のトークンを先読みし、まとめて確かめます",
       all: "段階的 KV と先読み",
     },
