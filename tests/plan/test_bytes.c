@@ -92,6 +92,21 @@ static void test_uniform(void **state)
     check("uniform:q4", NULL, 0.5);
 }
 
+static void test_staged(void **state)
+{
+    (void)state;
+    static const dev_kv_shape shape = {.layers = 6, .kv_heads = 4, .head_dim = 64};
+    kv_policy p;
+    check("staged,least=0", "25%", 0.5);
+    assert_int_equal(kv_policy_parse(&p, "staged", "1G", NULL), 0);
+    assert_true(kv_count(&shape, &p, 80, 1, 64 * 64, 4096).bits == 16);  // there is room for all
+    assert_int_equal(kv_policy_parse(&p, "staged,least=0", "25%", NULL), 0);
+    // A quarter of the 64 pages and of the next, less the next: all 64 share it.
+    assert_true(kv_count(&shape, &p, 80, 1, 64 * 64, 4096).bits == 16 * (65 * 0.25 - 1) / 64);
+    assert_int_equal(kv_policy_parse(&p, "staged", "25%", NULL), 0);
+    assert_true(kv_count(&shape, &p, 80, 1, 5 * 64, 4096).bits == 16);  // as part of 2,048 tokens
+}
+
 static void test_most_context(void **state)
 {
     (void)state;
@@ -137,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_f16),
         cmocka_unit_test(test_uniform),
+        cmocka_unit_test(test_staged),
         cmocka_unit_test(test_most_context),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
