@@ -44,16 +44,23 @@ static int prepare(const work *w, const setting *x, irori_session *s, irori_erro
     return rc ? rc : irori_session_set_speculation(s, x->guess ? &how : NULL, e);
 }
 
-// The second half by teacher forcing, behind the first, which stays as the policy left it.
+static int open_session(const work *w, const setting *x, irori_session **s, irori_error *e)
+{
+    static const irori_sampling greedy = {0};
+    int rc = irori_session_new(s, w->m, &greedy, e);
+    return rc ? rc : prepare(w, x, *s, e);
+}
+
+// The second half by teacher forcing, behind the first.
 static int score(const work *w, irori_session *s, row *r, irori_error *e)
 {
     size_t n = w->half;
     double *logprob = mem_alloc(MEM_OTHER, n * sizeof *logprob), sum = 0;
     if (!logprob)
         return err_set((err *)(void *)e, ST_NOMEM, "out of memory for %zu scores", n);
-    int rc = irori_session_truncate(s, w->half - 1, e);
+    int rc = irori_session_add(s, w->ids, n - 1, e);
     if (!rc)
-        rc = irori_session_score(s, w->ids + w->half - 1, n, 1, logprob, e);
+        rc = irori_session_score(s, w->ids + n - 1, n, 1, logprob, e);
     for (size_t i = 0; !rc && i < n - 1; i++)
         sum -= logprob[i];
     if (!rc)
@@ -62,32 +69,39 @@ static int score(const work *w, irori_session *s, row *r, irori_error *e)
     return rc;
 }
 
-static int run_once(work *w, int k, irori_error *e)
+static int generate(const work *w, const setting *x, irori_session *s, row *r, irori_error *e)
 {
-    static const irori_sampling greedy = {0};
-    const setting *x = &settings[k];
-    row *r = &w->rows[k];
-    irori_session *s;
     irori_generation g;
     irori_kv_stats kv;
-    int rc = irori_session_new(&s, w->m, &greedy, e);
-    if (rc)
-        return rc;
-    rc = prepare(w, x, s, e);
-    if (!rc)
-        rc = irori_session_add(s, w->ids, w->half, e);
+    int rc = irori_session_add(s, w->ids, w->half, e);
     if (!rc)
         rc = irori_session_generate(s, GENERATED, NULL, NULL, &g, e);
-    if (!rc) {
-        samples_add(&r->first, 1e3 * g.first_token_seconds);
-        if (g.completion_tokens > 1)
-            samples_add(&r->speed, (double)(g.completion_tokens - 1) / g.decode_seconds);
-        irori_get_kv_stats(w->m, &kv);
-        r->kv_mb = (double)kv.resident_bytes / 1e6;
-        r->buffers_mb = (double)(x->planned ? w->info.activation_bytes : w->info.activation_bytes_unshared) /
-                        1e6;
-        rc = score(w, s, r, e);
-    }
+    if (rc)
+        return rc;
+    samples_add(&r->first, 1e3 * g.first_token_seconds);
+    if (g.completion_tokens > 1)
+        samples_add(&r->speed, (double)(g.completion_tokens - 1) / g.decode_seconds);
+    irori_get_kv_stats(w->m, &kv);
+    r->kv_mb = (double)kv.resident_bytes / 1e6;
+    r->buffers_mb = (double)(x->planned ? w->info.activation_bytes : w->info.activation_bytes_unshared) / 1e6;
+    return IRORI_OK;
+}
+
+// Generates and scores in sessions of their own: how long steps take decides what is guessed, which pages have had attention
+// depends on that, and so would what the policy makes of them.
+static int run_once(work *w, int k, irori_error *e)
+{
+    const setting *x = &settings[k];
+    irori_session *s;
+    int rc = open_session(w, x, &s, e);
+    if (!rc)
+        rc = generate(w, x, s, &w->rows[k], e);
+    irori_session_free(s);
+    if (rc)
+        return rc;
+    rc = open_session(w, x, &s, e);
+    if (!rc)
+        rc = score(w, s, &w->rows[k], e);
     irori_session_free(s);
     return rc;
 }
